@@ -1,0 +1,49 @@
+"""Focal loss for XGBoost and LightGBM.
+
+Importing this package imports neither host: the estimators are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from focal_gbm.lightgbm import FocalLGBMClassifier
+    from focal_gbm.losses import BinaryFocalLoss
+    from focal_gbm.metrics import FocalMetric, focal_loss
+    from focal_gbm.objectives import FocalObjective
+    from focal_gbm.xgboost import FocalXGBClassifier
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "BinaryFocalLoss": "losses",
+    "FocalLGBMClassifier": "lightgbm",
+    "FocalMetric": "metrics",
+    "FocalObjective": "objectives",
+    "FocalXGBClassifier": "xgboost",
+    "focal_loss": "metrics",
+}
+
+__all__ = [
+    "BinaryFocalLoss",
+    "FocalLGBMClassifier",
+    "FocalMetric",
+    "FocalObjective",
+    "FocalXGBClassifier",
+    "__version__",
+    "focal_loss",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = getattr(import_module(f"focal_gbm.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'focal_gbm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

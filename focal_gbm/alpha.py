@@ -1,0 +1,89 @@
+"""Class weights α: from what a user writes to one weight a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm._validation import FloatArray, check_class_weights
+
+#: β of "effective" where none is given, the middle of those that Cui et al. try (0.9 to 0.9999).
+DEFAULT_BETA = 0.999
+
+_EXPECTED = (
+    "None, a float in (0, 1) for two classes, 'balanced', 'effective', ('effective', beta), "
+    "a dict {label: weight} or an array of one weight a class"
+)
+
+
+def weights_by_label(
+    alpha: Mapping[Any, float], classes: NDArray[Any], name: str = "focal_alpha"
+) -> tuple[float, ...]:
+    """Return the weights of a dict {label: weight} in the order of `classes`."""
+    known = classes.tolist()
+    missing = [label for label in known if label not in alpha]
+    unknown = [label for label in alpha if label not in known]
+    if missing or unknown:
+        raise ValueError(
+            f"{name} must have one weight for each of the classes {known}, "
+            f"got none for {missing} and some for the unknown {unknown}."
+        )
+    return check_class_weights([alpha[label] for label in known], len(known), name)
+
+
+def resolve_alpha(
+    alpha: object, classes: NDArray[Any], class_counts: FloatArray, name: str = "focal_alpha"
+) -> tuple[float, ...] | None:
+    """Return one weight a class, or None for no weights at all.
+
+    Parameters
+    ----------
+    alpha : None, float, str, tuple, dict or array-like
+        - None: no weights.
+        - a float in (0, 1): (1 - alpha, alpha), as in Lin et al.; two classes only.
+        - "balanced": n / (K n_k), the inverse class frequency.
+        - "effective" or ("effective", beta): (1 - β) / (1 - β^n_k), scaled to sum to K
+          (Cui et al. 2019, arXiv:1901.05555, equation 2).
+        - a dict {label: weight}, or K weights in the order of `classes`.
+    classes : ndarray of shape (K,)
+        The labels.
+    class_counts : ndarray of shape (K,)
+        Rows a class, each counted with its sample weight: a weight of 2 is two rows.
+    """
+    if alpha is None:
+        return None
+    n_classes = len(classes)
+    if isinstance(alpha, str) and alpha == "balanced":
+        return check_class_weights(class_counts.sum() / (n_classes * class_counts), n_classes, name)
+    if isinstance(alpha, str) and alpha == "effective":
+        return _effective(class_counts, DEFAULT_BETA, name)
+    if isinstance(alpha, tuple) and len(alpha) == 2 and isinstance(alpha[0], str):
+        if alpha[0] == "effective":
+            return _effective(class_counts, alpha[1], name)
+        raise ValueError(f"{name} must be {_EXPECTED}, got {alpha!r}.")
+    if isinstance(alpha, str):
+        raise ValueError(f"{name} must be {_EXPECTED}, got {alpha!r}.")
+    if isinstance(alpha, (bool, np.bool_)):
+        raise TypeError(f"{name} must be {_EXPECTED}, got {alpha!r}.")
+    if isinstance(alpha, Mapping):
+        return weights_by_label(alpha, classes, name)
+    if isinstance(alpha, Real):
+        if n_classes != 2:
+            raise ValueError(f"{name} can be a single number only for two classes, got {n_classes} classes.")
+        if not 0.0 < float(alpha) < 1.0:
+            raise ValueError(f"{name} must lie in the open interval (0, 1), got {alpha!r}.")
+        return 1.0 - float(alpha), float(alpha)
+    return check_class_weights(alpha, n_classes, name)
+
+
+def _effective(class_counts: FloatArray, beta: object, name: str) -> tuple[float, ...]:
+    if isinstance(beta, (bool, np.bool_)) or not isinstance(beta, Real) or not 0.0 <= float(beta) < 1.0:
+        raise ValueError(f"{name} must have a beta in [0, 1) in ('effective', beta), got {beta!r}.")
+    # 1 - β^n as -expm1(n log β): β^n is near 1 for the rare classes that matter
+    effective = -np.expm1(class_counts * np.log(float(beta))) if beta else np.ones_like(class_counts)
+    weights = 1.0 / effective
+    return check_class_weights(weights * len(weights) / weights.sum(), len(weights), name)

@@ -1,0 +1,329 @@
+"""Binary focal loss: value, gradient, Hessian, best constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from focal_gbm._arrays import BLOCK_SIZE, EXP_LIMIT, row_blocks
+from focal_gbm._validation import (
+    FloatArray,
+    check_binary_labels,
+    check_choice,
+    check_class_weights,
+    check_gamma,
+    check_raw_prediction,
+    check_sample_weight,
+)
+from focal_gbm.links import BinaryFocalLink
+
+#: What `gradient_hessian` can return as the second derivative.
+HESSIANS = ("floored", "exact", "majorizing")
+
+#: "floored" is max(exact, FLOOR |gradient|): a leaf of rows with a negative Hessian then takes a step of
+#: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike (see benchmarks/hessian_policy.py).
+FLOOR = 0.05
+
+#: Whole powers of q up to this one are products: as fast as exp for the usual γ, and in float32 the
+#: rounding error of an exp grows with its argument. Beyond it the products are slower than they are worth.
+_MAX_PRODUCT = 32
+
+
+class BinaryTargets(NamedTuple):
+    """Labels and weights as the kernel wants them, prepared once per fit."""
+
+    negative_sign: FloatArray  #: -1 for class 1, +1 for class 0
+    weight: FloatArray | None  #: α_y times the sample weight; None means 1 everywhere
+
+
+@dataclass(frozen=True)
+class BinaryFocalLoss:
+    r"""Binary focal loss on raw predictions, with labels in {0, 1}.
+
+    With the margin ``m = (2y-1) z``, ``p = σ(m)``, ``q = σ(-m)`` and ``ℓ = softplus(-m) = -log p``,
+
+        loss     =  α_y q^γ ℓ
+        gradient = -(2y-1) α_y q^γ (q + γ p ℓ)
+        hessian  =  α_y q^γ [ (1+2γ) p q + γ (γ p - q) p ℓ ]
+
+    with respect to ``z``. Domain: z real, y in {0, 1}. ``q`` is never formed as ``1 - p``: nothing
+    cancels in the gradient and nothing has to be clipped.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        Focusing parameter, >= 0. With 0 the loss is the log loss.
+    alpha : None, float or sequence of 2 floats, default=None
+        - ``None``: no class weight, α_0 = α_1 = 1.
+        - a float in (0, 1): the α of the paper, α_1 = alpha and α_0 = 1 - alpha.
+        - two positive numbers: (α_0, α_1).
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection, ICCV 2017,
+    arXiv:1708.02002, equations 4 and 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import BinaryFocalLoss
+    >>> loss = BinaryFocalLoss(gamma=2.0)
+    >>> y, z = np.array([0, 1, 1]), np.array([-2.0, -2.0, 2.0])
+    >>> loss.loss(y, z).round(4)
+    array([0.0018, 1.65  , 0.0018])
+    >>> gradient, hessian = loss.gradient_hessian(y, z)
+    >>> gradient.round(4)
+    array([ 0.0049, -1.0797, -0.0049])
+    >>> float(loss.link.inverse(-2.0).round(4))  # the probability that a score of -2 means
+    0.006
+    """
+
+    gamma: float = 2.0
+    alpha: float | tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", check_gamma(self.gamma))
+        if self.alpha is None:
+            return
+        if isinstance(self.alpha, Real) and not isinstance(self.alpha, (bool, np.bool_)):
+            if not 0.0 < self.alpha < 1.0:
+                raise ValueError(f"alpha must lie in the open interval (0, 1), got {self.alpha!r}.")
+            object.__setattr__(self, "alpha", float(self.alpha))
+        else:
+            object.__setattr__(self, "alpha", check_class_weights(self.alpha, 2, "alpha"))
+
+    @property
+    def class_weights(self) -> tuple[float, float]:
+        """(α_0, α_1)."""
+        if self.alpha is None:
+            return 1.0, 1.0
+        if isinstance(self.alpha, tuple):
+            return self.alpha
+        return 1.0 - self.alpha, self.alpha
+
+    @property
+    def link(self) -> BinaryFocalLink:
+        """The closed form between score and probability."""
+        return BinaryFocalLink(self.gamma, self.class_weights)
+
+    def loss(
+        self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> FloatArray:
+        """Return the loss of every row, times its weight.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels 0 and 1.
+        raw_prediction : array-like of float32 or float64 of shape (n_samples,)
+            Scores z, in logits of σ(z).
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), in nats, of the dtype of `raw_prediction`
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument that has the wrong type, shape or values.
+        """
+        targets, z = self._checked(y_true, raw_prediction, sample_weight)
+        return self.loss_prepared(targets, z)
+
+    def gradient(
+        self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> FloatArray:
+        """Return d loss / dz; parameters and errors as in `loss`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), of the dtype of `raw_prediction`
+        """
+        return self.gradient_hessian(y_true, raw_prediction, sample_weight)[0]
+
+    def gradient_hessian(
+        self,
+        y_true: ArrayLike,
+        raw_prediction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        hessian: str = "exact",
+        out: tuple[FloatArray, FloatArray] | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        r"""Return the first and second derivative with respect to `raw_prediction`.
+
+        Parameters
+        ----------
+        y_true, raw_prediction, sample_weight
+            As in `loss`.
+        hessian : {"exact", "floored", "majorizing"}, default="exact"
+            - "exact": the second derivative, negative where p is small and γ > 0.
+            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|); exact for γ=0.
+            - "majorizing": the exact one without its one negative term, an upper bound.
+        out : pair of float arrays of shape (n_samples,), default=None
+            Where to write; they are returned.
+
+        Returns
+        -------
+        gradient, hessian : ndarrays of shape (n_samples,), of the dtype of `raw_prediction`
+        """
+        check_choice(hessian, HESSIANS, "hessian")
+        targets, z = self._checked(y_true, raw_prediction, sample_weight)
+        if out is None:
+            out = np.empty_like(z), np.empty_like(z)
+        for array in out:
+            if array.shape != z.shape or array.dtype.kind != "f":
+                raise ValueError(
+                    f"out must be two float arrays of shape {z.shape}, "
+                    f"got {array.dtype} of shape {array.shape}."
+                )
+        self.gradient_hessian_prepared(targets, z, hessian, *out)
+        return out
+
+    def fit_intercept_only(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the constant score that minimises the weighted mean loss.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels 0 and 1; both must carry weight.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            `link.link` of the weighted base rate.
+        """
+        positive = check_binary_labels(y_true)
+        weight = check_sample_weight(sample_weight, len(positive))
+        base_rate = float(np.average(positive, weights=weight))
+        if not 0.0 < base_rate < 1.0:
+            raise ValueError(
+                "y_true must hold both classes with a positive weight, "
+                f"got a weighted share of class 1 of {base_rate}."
+            )
+        return float(self.link.link(base_rate))
+
+    # Prepared form: what an objective calls every round, after checking once.
+
+    def prepare(
+        self,
+        positive: NDArray[np.bool_],
+        sample_weight: FloatArray | None,
+        dtype: DTypeLike = np.float32,
+    ) -> BinaryTargets:
+        """Return labels and weights in the form the kernel takes, in `dtype`."""
+        negative_sign = np.where(positive, -1.0, 1.0).astype(dtype)
+        weight: FloatArray | None = None
+        if self.alpha is not None:
+            weight = np.asarray(self.class_weights, dtype=np.float64)[positive.astype(np.intp)]
+        if sample_weight is not None:
+            weight = sample_weight if weight is None else weight * sample_weight
+        return BinaryTargets(negative_sign, None if weight is None else weight.astype(dtype))
+
+    def loss_prepared(self, targets: BinaryTargets, z: FloatArray) -> FloatArray:
+        """Return the loss of every row for prepared labels."""
+        out = np.empty_like(z)
+        for rows in row_blocks(len(z)):
+            x = z[rows] * targets.negative_sign[rows]  # -m
+            log_loss = np.logaddexp(x.dtype.type(0), x)  # ℓ, linear as x grows
+            x = np.clip(x, -EXP_LIMIT[x.dtype], EXP_LIMIT[x.dtype])
+            odds = np.exp(x)
+            block = out[rows]
+            _power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
+            block *= log_loss
+            if targets.weight is not None:
+                block *= targets.weight[rows]
+        return out
+
+    def gradient_hessian_prepared(
+        self, targets: BinaryTargets, z: FloatArray, hessian: str, gradient: Any, second: Any
+    ) -> None:
+        """Write gradient and Hessian for prepared labels; nothing is checked.
+
+        `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision.
+        """
+        gamma, limit = self.gamma, EXP_LIMIT[z.dtype]
+        work = np.empty((6, min(len(z), BLOCK_SIZE)), dtype=z.dtype)
+        floor = FLOOR * min(gamma, 1.0)  # nothing to floor at γ=0, where the host's Hessian is positive
+        for rows in row_blocks(len(z)):
+            q, p, focal, scale, a, b = work[:, : rows.stop - rows.start]
+            sign = targets.negative_sign[rows]
+
+            # q holds -m, then odds = exp(-m). Past the limit q and p have long underflowed against
+            # what they are added to; inside it no intermediate overflows and none is 0/0.
+            np.multiply(z[rows], sign, out=q)
+            np.clip(q, -limit, limit, out=q)
+            odds = np.exp(q, out=q)
+            np.add(odds, 1, out=p)
+            np.reciprocal(p, out=p)
+            if gamma:
+                np.log1p(odds, out=focal)  # ℓ
+                focal *= p
+                focal *= gamma  # γ p ℓ
+                np.multiply(odds, p, out=a)
+                _power_of_q(gamma, odds, a, out=scale)
+                q = a
+                a = odds
+                if targets.weight is not None:
+                    scale *= targets.weight[rows]
+                np.add(q, focal, out=a)
+                a *= scale
+                np.multiply(a, sign, out=gradient[rows], casting="same_kind")
+                # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
+                np.multiply(focal, gamma, out=b)
+                if hessian != "majorizing":
+                    focal *= q
+                q *= 1.0 + 2.0 * gamma
+                b += q
+                b *= p
+                if hessian != "majorizing":
+                    b -= focal
+                b *= scale
+                if hessian == "floored":
+                    a *= floor
+                    np.maximum(b, a, out=b)
+                second[rows] = b
+            else:
+                q *= p
+                p *= q
+                if targets.weight is not None:
+                    q *= targets.weight[rows]
+                    p *= targets.weight[rows]
+                np.multiply(q, sign, out=gradient[rows], casting="same_kind")
+                second[rows] = p
+
+    def _checked(
+        self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[BinaryTargets, FloatArray]:
+        positive = check_binary_labels(y_true)
+        z = check_raw_prediction(raw_prediction, positive.shape)
+        weight = check_sample_weight(sample_weight, len(positive))
+        return self.prepare(positive, weight, z.dtype), z
+
+
+def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
+    """Write q^γ, q = odds / (1 + odds), where odds is finite and not zero."""
+    whole, fraction = divmod(gamma, 1.0)
+    if whole > _MAX_PRODUCT:
+        whole, fraction = 0.0, gamma
+    if fraction == 0.5:
+        np.sqrt(q, out=out)
+    elif fraction:
+        # exp(-γ softplus(m)): a power of the rounded q would lose γ p where q is near 1
+        np.reciprocal(odds, out=out)
+        np.log1p(out, out=out)
+        out *= -fraction
+        np.exp(out, out=out)
+    elif whole:
+        np.copyto(out, q)
+        whole -= 1
+    else:
+        out.fill(1.0)
+    for _ in range(int(whole)):
+        out *= q

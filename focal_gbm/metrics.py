@@ -1,0 +1,187 @@
+"""Focal loss as a metric: on probabilities for people, on raw predictions for the hosts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logit
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from focal_gbm._validation import (
+    FloatArray,
+    check_binary_labels,
+    check_choice,
+    check_raw_prediction,
+    check_sample_weight,
+)
+from focal_gbm.losses import BinaryFocalLoss
+
+
+def mean_focal_loss(
+    loss: BinaryFocalLoss, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
+) -> float:
+    """Return the weighted mean loss, summed in float64 whatever the dtype of the prediction."""
+    values = loss.loss(y_true, raw_prediction, sample_weight)
+    total = float(values.sum(dtype=np.float64))
+    if sample_weight is None:
+        return total / len(values)
+    return total / float(np.sum(sample_weight, dtype=np.float64))
+
+
+def focal_loss(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    gamma: float = 2.0,
+    alpha: float | Mapping[Any, float] | ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> float:
+    """Return the mean focal loss of predicted probabilities.
+
+    The number that training minimises is the focal loss of the *score*: give it
+    ``predict_proba`` of an estimator with ``probability="score"``. With ``gamma=0`` this is
+    `sklearn.metrics.log_loss`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels, of any type.
+    y_proba : array-like of shape (n_samples,) or (n_samples, 2)
+        Probabilities; one column is that of the second class in sorted order. Clipped to
+        [eps, 1-eps] with the eps of its dtype, as scikit-learn does.
+    gamma : float, default=2.0
+        Focusing parameter, >= 0.
+    alpha : None, float, dict or array-like of shape (2,), default=None
+        None, Lin's α for the second class, or class weights by label or in sorted order.
+    sample_weight : array-like of shape (n_samples,), default=None
+    labels : array-like of shape (2,), default=None
+        The two labels, where `y_true` may not hold both.
+
+    Returns
+    -------
+    float
+        Mean loss in nats.
+
+    Examples
+    --------
+    >>> from focal_gbm import focal_loss
+    >>> round(focal_loss(["ham", "spam", "spam"], [0.1, 0.9, 0.4], gamma=2.0), 5)
+    0.11066
+    >>> round(focal_loss(["ham", "spam", "spam"], [0.1, 0.9, 0.4], gamma=0.0), 5)
+    0.37567
+    """
+    y = column_or_1d(y_true)
+    proba = np.asarray(y_proba)
+    if proba.dtype not in (np.float32, np.float64):
+        if proba.dtype.kind not in "iub":
+            raise TypeError(f"y_proba must be float32 or float64, got {proba.dtype}.")
+        proba = proba.astype(np.float64)
+    if proba.ndim == 2 and proba.shape[1] == 2:
+        if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-5):
+            raise ValueError("y_proba must have rows that sum to 1.")
+        proba = proba[:, 1]
+    elif proba.ndim != 1:
+        raise ValueError(f"y_proba must have shape (n_samples,) or (n_samples, 2), got {proba.shape}.")
+    check_consistent_length(y, proba, sample_weight)
+    if not ((proba >= 0) & (proba <= 1)).all():
+        raise ValueError("y_proba must lie in [0, 1].")
+    classes = np.unique(y if labels is None else np.asarray(labels))
+    if len(classes) != 2:
+        raise ValueError(
+            f"y_true must hold two classes, got {classes.tolist()}; give both in labels if one is absent."
+        )
+    unknown = ~np.isin(y, classes)
+    if unknown.any():
+        raise ValueError(f"y_true must hold only the labels {classes.tolist()}, got {y[unknown][0]!r}.")
+    if isinstance(alpha, Mapping):
+        from focal_gbm.alpha import weights_by_label
+
+        alpha = weights_by_label(alpha, classes, "alpha")
+    eps = np.finfo(proba.dtype).eps
+    loss = BinaryFocalLoss(gamma, alpha)  # type: ignore[arg-type]
+    return mean_focal_loss(loss, y == classes[1], logit(np.clip(proba, eps, 1 - eps)), sample_weight)
+
+
+@dataclass(frozen=True)
+class FocalMetric:
+    """Mean focal loss as an evaluation metric: one object for all four entry points of the hosts.
+
+    It goes into ``xgboost.train(custom_metric=)``, ``XGBClassifier(eval_metric=)``,
+    ``lightgbm.train(feval=)`` and ``LGBMClassifier.fit(eval_metric=)``.
+
+    Parameters
+    ----------
+    loss : BinaryFocalLoss, default=BinaryFocalLoss()
+    prediction : {"raw", "probability"}, default="raw"
+        What the host hands over: raw predictions beside a custom objective such as
+        `FocalObjective`, probabilities beside one of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import BinaryFocalLoss, FocalMetric
+    >>> metric = FocalMetric(BinaryFocalLoss(gamma=0.0))
+    >>> round(metric(np.array([0, 1]), np.array([-1.0, 1.0])), 6)  # as XGBClassifier calls it
+    0.313262
+    >>> metric(np.array([0, 1]), np.array([-1.0, 1.0]), None)[0]  # as LGBMClassifier calls it
+    'focal_loss'
+    """
+
+    loss: BinaryFocalLoss = field(default_factory=BinaryFocalLoss)
+    prediction: str = "raw"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, BinaryFocalLoss):
+            raise TypeError(
+                f"loss must be a BinaryFocalLoss, got {self.loss!r} ({type(self.loss).__name__})."
+            )
+        check_choice(self.prediction, ("raw", "probability"), "prediction")
+        # LightGBM counts the parameters that inspect sees: three, so that it hands over the weights.
+        names = ("y_true", "y_pred", "sample_weight")
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+        object.__setattr__(self, "__signature__", signature)
+
+    @property
+    def __name__(self) -> str:  # what XGBoost's scikit-learn class calls the metric
+        return "focal_loss"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the metric in the form of the host that calls.
+
+        - ``(prediction, xgboost.DMatrix)``: ``(name, value)``.
+        - ``(prediction, lightgbm.Dataset)``: ``(name, value, False)``.
+        - ``(y_true, prediction)`` or with ``sample_weight=`` by keyword (XGBClassifier): ``value``.
+        - ``(y_true, prediction, sample_weight)`` by position (LGBMClassifier): ``(name, value, False)``.
+        """
+        if len(args) == 2 and hasattr(args[1], "get_label"):
+            prediction, data = args
+            value = self._value(data.get_label(), prediction, data.get_weight())
+            # only a LightGBM metric says whether more is better
+            is_lightgbm = hasattr(data, "get_init_score")
+            return (self.__name__, value, False) if is_lightgbm else (self.__name__, value)
+        if len(args) == 3:
+            return self.__name__, self._value(*args), False
+        return self._value(*args, **kwargs)
+
+    def _value(self, y_true: Any, y_pred: Any, sample_weight: ArrayLike | None = None) -> float:
+        if sample_weight is not None and np.size(sample_weight) == 0:
+            sample_weight = None  # XGBoost's way to say that there is none
+        if self.prediction == "raw":
+            return mean_focal_loss(self.loss, y_true, y_pred, sample_weight)
+        positive = check_binary_labels(y_true)
+        probability: FloatArray = check_raw_prediction(y_pred, positive.shape)
+        if not ((probability >= 0) & (probability <= 1)).all():
+            raise ValueError(
+                'y_pred must lie in [0, 1] with prediction="probability"; beside a custom objective the '
+                'host hands over raw predictions: use prediction="raw".'
+            )
+        weight = check_sample_weight(sample_weight, len(positive))
+        eps = np.finfo(probability.dtype).eps
+        return mean_focal_loss(self.loss, positive, logit(np.clip(probability, eps, 1 - eps)), weight)
