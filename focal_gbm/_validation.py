@@ -5,6 +5,7 @@ Every message says which argument, what was expected and what came.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, TypeAlias
@@ -22,7 +23,10 @@ def check_gamma(gamma: object, name: str = "gamma") -> float:
     """Return the focusing parameter as a float, or say what is wrong with it."""
     if isinstance(gamma, (bool, np.bool_)) or not isinstance(gamma, Real):
         raise TypeError(f"{name} must be a real number >= 0, got {gamma!r} ({type(gamma).__name__}).")
-    value = float(gamma)
+    try:
+        value = float(gamma)
+    except OverflowError:  # an integer of more than 308 digits
+        value = math.inf
     if not 0.0 <= value <= MAX_GAMMA:
         raise ValueError(f"{name} must be a finite number >= 0 (and <= {MAX_GAMMA:g}), got {gamma!r}.")
     return value

@@ -40,8 +40,9 @@ class BoundObjective:
         """Return gradient and Hessian of the rows bound, as float32."""
         gradient, hessian = self._out
         z = check_raw_prediction(raw_prediction, gradient.shape)
-        self._loss.gradient_hessian_prepared(self._targets, z, self._hessian, gradient, hessian)
-        _raise_if_not_finite(z, gradient, hessian)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
+            self._loss.gradient_hessian_prepared(self._targets, z, self._hessian, gradient, hessian)
+            _raise_if_not_finite(z, gradient, hessian)
         return gradient, hessian
 
 
@@ -101,7 +102,7 @@ class FocalObjective:
         sample_weight: FloatArray | None,
     ) -> BoundObjective:
         """Return the objective for one training set whose labels and weights were checked."""
-        return BoundObjective(self.loss, self.hessian, self.loss.prepare(positive, sample_weight))
+        return BoundObjective(self.loss, self.hessian, self._prepare(positive, sample_weight))
 
     def __call__(
         self, y_true: Any, raw_prediction: Any, sample_weight: ArrayLike | None = None
@@ -129,8 +130,9 @@ class FocalObjective:
         targets = self._targets(y_true, sample_weight)
         z = check_raw_prediction(raw_prediction, targets.negative_sign.shape)
         gradient, hessian = np.empty((2, *z.shape), dtype=np.float32)
-        self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian)
-        _raise_if_not_finite(z, gradient, hessian)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
+            self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian)
+            _raise_if_not_finite(z, gradient, hessian)
         return gradient, hessian
 
     def _targets(self, y_true: Any, sample_weight: Any) -> BinaryTargets:
@@ -139,22 +141,36 @@ class FocalObjective:
             return last[2]
         positive = check_binary_labels(y_true)
         weight = check_sample_weight(sample_weight, len(positive))
-        targets = self.loss.prepare(positive, weight)
-        object.__setattr__(self, "_last", (y_true, sample_weight, targets))
+        targets = self._prepare(positive, weight)
+        # copies: LightGBM hands over the user's own array, who may have written to it by the next fit
+        object.__setattr__(self, "_last", (_copy(y_true), _copy(sample_weight), targets))
         return targets
+
+    def _prepare(self, positive: NDArray[np.bool_], weight: FloatArray | None) -> BinaryTargets:
+        with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
+            return self.loss.prepare(positive, weight)
 
 
 def _same(a: Any, b: Any) -> bool:
-    return a is b or (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b))
+    if a is None or b is None:
+        return a is b
+    return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
+
+
+def _copy(a: Any) -> Any:
+    return a.copy() if isinstance(a, np.ndarray) else a
 
 
 def _raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
     """Raise on NaN or infinity, which either host would take without a word."""
     # A sum is finite only if all its terms are, and costs a tenth of isfinite().all(); float64, as
-    # finite float32 terms must not overflow it.
-    if np.isfinite(gradient.sum(dtype=np.float64) + hessian.sum(dtype=np.float64)):
+    # finite float32 terms must not overflow it. Raw predictions may be float64: their extremes instead
+    # (the gradient is finite at an infinite raw prediction, the training that led there is not sound).
+    if np.isfinite(gradient.sum(dtype=np.float64) + hessian.sum(dtype=np.float64)) and (
+        not z.size or (np.isfinite(z.min()) and np.isfinite(z.max()))
+    ):
         return
-    row = int((~(np.isfinite(gradient) & np.isfinite(hessian))).argmax())
+    row = int((~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))).argmax())
     raise ValueError(
         f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
         f"{hessian[row]} at row {row}, where the raw prediction is {z[row]}. A raw prediction that is "

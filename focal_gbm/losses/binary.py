@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
@@ -176,6 +177,8 @@ class BinaryFocalLoss:
         targets, z = self._checked(y_true, raw_prediction, sample_weight)
         if out is None:
             out = np.empty_like(z), np.empty_like(z)
+        if len(out) != 2:
+            raise ValueError(f"out must be two float arrays of shape {z.shape}, got {len(out)}.")
         for array in out:
             if array.shape != z.shape or array.dtype.kind != "f":
                 raise ValueError(
@@ -201,7 +204,7 @@ class BinaryFocalLoss:
         """
         positive = check_binary_labels(y_true)
         weight = check_sample_weight(sample_weight, len(positive))
-        base_rate = float(np.average(positive, weights=weight))
+        base_rate = float(np.average(positive, weights=weight)) if positive.size else math.nan
         if not 0.0 < base_rate < 1.0:
             raise ValueError(
                 "y_true must hold both classes with a positive weight, "
