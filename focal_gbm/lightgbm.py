@@ -1,0 +1,650 @@
+"""FocalLGBMClassifier: LGBMClassifier trained with focal loss."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from lightgbm import LGBMClassifier
+from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import LabelEncoder
+
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, encode_labels
+from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
+from focal_gbm._lightgbm_text import add_state, bake, read_state
+from focal_gbm._validation import FloatArray, check_sample_weight
+
+# LightGBM's names for one parameter, from its table of aliases.
+_OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
+_METRIC = ("metric", "metrics", "metric_types")
+_BOOSTING = ("boosting_type", "boosting", "boost")
+_UNBALANCE = ("is_unbalance", "unbalance", "unbalanced_sets")
+_MIN_ROWS = ("min_child_samples", "min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf")
+_MIN_HESSIAN = (
+    "min_child_weight",
+    "min_sum_hessian_in_leaf",
+    "min_sum_hessian_per_leaf",
+    "min_sum_hessian",
+    "min_hessian",
+)
+_NUM_CLASS = ("num_class", "num_classes")
+_POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
+_NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
+
+#: Metrics that see only the order of predictions: right on raw scores.
+_HOST_METRICS = ("auc", "average_precision")
+
+#: Metrics that judge a probability or a decision: by LightGBM's names, (the name it reports, our kind).
+_SCALED_METRICS = {
+    "focal_loss": ("focal_loss", FOCAL_LOSS),
+    **dict.fromkeys(("binary_logloss", "logloss", "binary"), ("binary_logloss", "log_loss")),
+    **dict.fromkeys(("cross_entropy", "xentropy"), ("cross_entropy", "log_loss")),
+    **dict.fromkeys(("binary_error", "error"), ("binary_error", "error")),
+    **dict.fromkeys(("l1", "mean_absolute_error", "mae", "regression_l1"), ("l1", "absolute")),
+    **dict.fromkeys(("l2", "mean_squared_error", "mse", "regression_l2", "regression"), ("l2", "squared")),
+    **dict.fromkeys(("rmse", "root_mean_squared_error", "l2_root"), ("rmse", "root")),
+}
+
+#: How a user says that no metric is wanted.
+_NO_METRIC = ("", "None", "none", "null", "custom", "na")
+
+
+class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
+    """LGBMClassifier trained with focal loss, with true probabilities.
+
+    Parameters
+    ----------
+    focal_gamma : float, default=2.0
+        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+    focal_alpha : None, float, str, tuple, dict or array-like, default=None
+        Class weights α. They move the decision of `predict`, not the probabilities.
+
+        - ``None``: no weights.
+        - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
+        - ``"balanced"``: inverse class frequency, n / (K n_k).
+        - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
+        - a dict ``{label: weight}`` or an array of weights in the order of ``classes_``.
+
+        Class counts are sums of `sample_weight`. Without `focal_alpha`, the host's `class_weight`,
+        `is_unbalance` or `scale_pos_weight` is honoured as class weights; two of them are refused.
+    hessian : {"floored", "exact", "majorizing"}, default="floored"
+        Second derivative handed to LightGBM, see `BinaryFocalLoss.gradient_hessian`.
+    probability : {"posterior", "score"}, default="posterior"
+        What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
+        the booster alone predicts. Read at prediction time.
+    **kwargs
+        All parameters of `lightgbm.LGBMClassifier`, unchanged. `objective` is set by this class;
+        ``boosting_type="rf"`` takes no custom objective and is refused. `metric` and `eval_metric`
+        default to the focal loss; metrics of probabilities, and callables, see what `predict_proba`
+        returns. ``boost_from_average=False`` starts at a score of 0.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The labels.
+
+    Notes
+    -----
+    The start, the constant that minimises the mean focal loss, and the sigmoid are written into the
+    booster, so that a saved model loaded with plain lightgbm predicts σ(z).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm import FocalLGBMClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = FocalLGBMClassifier(n_estimators=20, focal_gamma=2.0, verbose=-1).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (569, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = 2.0,
+        focal_alpha: Any = None,
+        hessian: str = "floored",
+        probability: str = "posterior",
+        boosting_type: str = "gbdt",
+        num_leaves: int = 31,
+        max_depth: int = -1,
+        learning_rate: float = 0.1,
+        n_estimators: int = 100,
+        subsample_for_bin: int = 200000,
+        objective: str | None = None,
+        class_weight: dict[Any, float] | str | None = None,
+        min_split_gain: float = 0.0,
+        min_child_weight: float = 1e-3,
+        min_child_samples: int = 20,
+        subsample: float = 1.0,
+        subsample_freq: int = 0,
+        colsample_bytree: float = 1.0,
+        reg_alpha: float = 0.0,
+        reg_lambda: float = 0.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        importance_type: str = "split",
+        **kwargs: Any,
+    ) -> None:
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.hessian = hessian
+        self.probability = probability
+        super().__init__(
+            boosting_type=boosting_type,
+            num_leaves=num_leaves,
+            max_depth=max_depth,
+            learning_rate=learning_rate,
+            n_estimators=n_estimators,
+            subsample_for_bin=subsample_for_bin,
+            objective=objective,
+            class_weight=class_weight,
+            min_split_gain=min_split_gain,
+            min_child_weight=min_child_weight,
+            min_child_samples=min_child_samples,
+            subsample=subsample,
+            subsample_freq=subsample_freq,
+            colsample_bytree=colsample_bytree,
+            reg_alpha=reg_alpha,
+            reg_lambda=reg_lambda,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            importance_type=importance_type,
+            **kwargs,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def fit(  # type: ignore[override]
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        eval_set: Sequence[tuple[Any, ArrayLike]] | tuple[Any, ArrayLike] | None = None,
+        eval_names: list[str] | None = None,
+        eval_sample_weight: Sequence[ArrayLike | None] | None = None,
+        eval_class_weight: Sequence[Any] | None = None,
+        eval_init_score: Sequence[ArrayLike | None] | None = None,
+        eval_metric: Any = None,
+        feature_name: Any = "auto",
+        categorical_feature: Any = "auto",
+        callbacks: list[Callable[..., Any]] | None = None,
+        init_model: str | Path | lightgbm.Booster | lightgbm.LGBMModel | None = None,
+        *,
+        eval_X: Any = None,
+        eval_y: Any = None,
+    ) -> FocalLGBMClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Whatever LGBMClassifier takes.
+        y : array-like of shape (n_samples,)
+            Labels of any type, two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k is k copies of the row: in the loss, the start, α and the metrics.
+        init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_init_score, \
+eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
+            As in `LGBMClassifier.fit`. `init_score` is in focal scores, replaces the start and is
+            not stored in the model, as the host does; `init_model` brings its own start.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument or parameter that cannot be honoured.
+        """
+        self._refuse_parameters()
+        plan = self._plan_fit(X, y, sample_weight)
+        self._check_same_classes(init_model, plan)
+        has_start = init_score is None and init_model is None and self._boost_from_average()
+        start = plan.start if has_start else 0.0
+
+        sets = _eval_sets(eval_set, eval_X, eval_y)
+        eval_labels = []
+        for i, (data, labels) in enumerate(sets):
+            if data is X and labels is y:
+                eval_labels.append(plan.labels)  # the host knows its training set by identity
+                continue
+            codes = encode_labels(labels, plan.encoder, f"the labels of evaluation set {i}")
+            if eval_sample_weight is not None and i < len(eval_sample_weight):
+                check_sample_weight(eval_sample_weight[i], len(codes), f"eval_sample_weight[{i}]")
+            eval_labels.append(codes)
+        if start:
+            init_score = np.full(len(plan.labels), start)
+            if sets and eval_init_score is None:
+                eval_init_score = [np.full(len(codes), start) for codes in eval_labels]
+
+        metrics = _Metrics(self, plan, eval_metric)
+        before = dict(vars(self))
+        self._training = plan, metrics
+        self.class_weight = self._class_weight = None  # part of α: the host would apply it again
+        try:
+            super().fit(
+                X,
+                plan.labels,
+                sample_weight=plan.sample_weight,
+                init_score=init_score,
+                eval_names=eval_names,
+                eval_sample_weight=eval_sample_weight,
+                eval_class_weight=eval_class_weight,
+                eval_init_score=eval_init_score,
+                eval_metric=metrics.ours,
+                feature_name=feature_name,
+                categorical_feature=categorical_feature,
+                callbacks=[*(callbacks or []), _OneReset(), metrics],
+                init_model=init_model,
+                **_evaluation_arguments([data for data, _ in sets], eval_labels, X),
+            )
+            booster = _baked(self._Booster, [start])
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        del self._training
+        self.class_weight = before["class_weight"]
+        self._set_model(booster, plan.encoder)
+        self._focal_state = plan.state
+        if not booster.feature_importance("split").any():
+            self._warn_no_split(self._why_no_split(plan))
+        return self
+
+    def _process_params(self, stage: str) -> dict[str, Any]:
+        # The host's one place where parameters of the estimator become parameters of the booster.
+        params: dict[str, Any] = super()._process_params(stage)
+        for name in (*FOCAL_PARAMETERS, *_UNBALANCE, "scale_pos_weight"):
+            params.pop(name, None)  # the host's class weights are part of α
+        if stage == "fit":
+            plan, metrics = self._training
+            params["objective"] = plan.objective
+            params["metric"] = metrics.host or "None"
+        return params
+
+    def predict(  # type: ignore[override]
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the label with the largest focal score; parameters as in `LGBMClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels; or what the host returns for `raw_score`, `pred_leaf` and `pred_contrib`.
+        """
+        state = self._state()
+        if pred_leaf or pred_contrib:
+            return super().predict_proba(
+                X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib,
+                validate_features, **kwargs,
+            )  # fmt: skip
+        raw = self._raw_prediction(X, start_iteration, num_iteration, validate_features, **kwargs)
+        return raw if raw_score else state.decisions(raw)
+
+    def predict_proba(  # type: ignore[override]
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return class probabilities; parameters as in `LGBMClassifier.predict_proba`.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_samples, 2)
+            In the order of `classes_`: the posterior, or σ(z) with ``probability="score"``; or what
+            the host returns for `raw_score`, `pred_leaf` and `pred_contrib`.
+        """
+        self._state()
+        if raw_score or pred_leaf or pred_contrib:
+            return self.predict(
+                X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib,
+                validate_features, **kwargs,
+            )  # fmt: skip
+        return self._probabilities(
+            self._raw_prediction(X, start_iteration, num_iteration, validate_features, **kwargs)
+        )
+
+    def decision_function(
+        self,
+        X: Any,
+        *,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> FloatArray:
+        """Return focal scores z; `predict` is ``classes_[1]`` where they are positive.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_samples,)
+        """
+        self._state()
+        return self._raw_prediction(X, start_iteration, num_iteration, validate_features, **kwargs)
+
+    def _raw_prediction(
+        self,
+        X: Any,
+        start_iteration: int,
+        num_iteration: int | None,
+        validate_features: bool,
+        **kwargs: Any,
+    ) -> FloatArray:
+        raw: FloatArray = super().predict_proba(
+            X,
+            raw_score=True,
+            start_iteration=start_iteration,
+            num_iteration=num_iteration,
+            validate_features=validate_features,
+            **kwargs,
+        )
+        return raw
+
+    def save_model(self, fname: str | os.PathLike[str]) -> None:
+        """Save the model in LightGBM's text format, with our state in a line that LightGBM skips.
+
+        Plain ``lightgbm.Booster(model_file=fname)`` loads it and predicts σ(z); `load_model` restores
+        the estimator. All iterations are kept, and so is the best one.
+
+        Parameters
+        ----------
+        fname : path
+        """
+        saved = {
+            "estimator": self._state_to_json(),
+            "best_iteration": self._best_iteration,
+            "feature_names": bool(self._fitted_with_feature_names),
+        }
+        text = add_state(self._Booster.model_to_string(num_iteration=-1), json.dumps(saved))
+        Path(fname).write_text(text, encoding="utf-8", newline="\n")
+
+    def load_model(self, fname: str | os.PathLike[str]) -> FocalLGBMClassifier:
+        """Load a model saved by `save_model`.
+
+        Restores the classes, γ, α and the link; a later `fit` is focal again. The host's parameters
+        remain those of this estimator.
+
+        Parameters
+        ----------
+        fname : path
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model was not saved by a FocalLGBMClassifier. The estimator stays as it was.
+        """
+        text = Path(fname).read_text(encoding="utf-8")
+        line = read_state(text)
+        if line is None:
+            raise ValueError(
+                f"{str(fname)!r} was not saved by FocalLGBMClassifier.save_model: it has no focal_gbm "
+                "line. Load it with lightgbm.Booster(model_file=...)."
+            )
+        try:
+            saved = json.loads(line)
+            best_iteration, named = int(saved["best_iteration"]), bool(saved["feature_names"])
+            estimator = saved["estimator"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"The focal_gbm line of {str(fname)!r} cannot be read: {error}.") from error
+        state, parameters = self._state_from_json(estimator)
+        booster = lightgbm.Booster(model_str=text)
+        booster.best_iteration = best_iteration
+        encoder = LabelEncoder()
+        encoder.classes_ = state.classes
+
+        self.set_params(**parameters)
+        self._n_features = self._n_features_in = booster.num_feature()
+        self._fitted_with_feature_names = named
+        self._best_iteration = best_iteration
+        self._best_score = {}
+        self._evals_result = {}
+        self._objective = "binary"
+        self._n_classes = 2
+        self._set_model(booster, encoder)
+        self._focal_state = state
+        self.fitted_ = True
+        return self
+
+    def _set_model(self, booster: lightgbm.Booster, encoder: LabelEncoder) -> None:
+        self._Booster = booster
+        self._le = encoder
+        self._classes = encoder.classes_
+        self._class_map = {label: code for code, label in enumerate(encoder.classes_)}
+
+    # What fit is made of
+
+    def _given(self, names: Sequence[str], default: Any = None) -> tuple[str, Any]:
+        """Return (name, value) of the alias that the user set, or the first name and `default`."""
+        params = self.get_params(deep=False)
+        for name in names:
+            if params.get(name) is not None:
+                return name, params[name]
+        return names[0], default
+
+    def _boost_from_average(self) -> bool:
+        return str(self._given(["boost_from_average"], True)[1]).lower() not in ("false", "0", "-")
+
+    def _refuse_parameters(self) -> None:
+        name, objective = self._given(_OBJECTIVE)
+        if objective not in (None, "binary"):
+            raise ValueError(
+                f"{name} must be left alone: {type(self).__name__} trains the focal loss, got "
+                f"{objective!r}. Use lightgbm.LGBMClassifier(objective=FocalObjective(...)) for a host's "
+                "estimator with a focal objective."
+            )
+        name, boosting = self._given(_BOOSTING)
+        if boosting in ("rf", "random_forest"):
+            raise ValueError(
+                f"{name} must not be {boosting!r}: LightGBM's random forests take no custom objective. "
+                "Use 'gbdt', 'dart' or data_sample_strategy='goss'."
+            )
+        for names in (_POSITIVE_BAGGING, _NEGATIVE_BAGGING):
+            name, fraction = self._given(names, 1.0)
+            if fraction != 1:
+                raise ValueError(
+                    f"{name} must be 1, got {fraction!r}: LightGBM ignores it beside a custom objective. "
+                    "Use subsample (bagging_fraction)."
+                )
+        name, sigmoid = self._given(["sigmoid"], 1.0)
+        if sigmoid != 1:
+            raise ValueError(f"sigmoid must be 1, got {sigmoid!r}: the focal link has no other slope.")
+        name, n_classes = self._given(_NUM_CLASS, 1)
+        if n_classes != 1:
+            raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
+
+    def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
+        given: list[tuple[str, Any]] = []
+        if self.class_weight is not None:
+            alpha: Any = self.class_weight
+            if isinstance(alpha, dict):  # in scikit-learn a class that is not named has weight 1
+                alpha = {**{label: 1.0 for label in classes.tolist() if label not in alpha}, **alpha}
+            given.append(("class_weight", alpha))
+        name, is_unbalance = self._given(_UNBALANCE, False)
+        if is_unbalance:
+            # As the host: the rarer class is weighted up by the quotient of the counts.
+            given.append((name, class_counts.max() / class_counts))
+        name, positive_weight = self._given(["scale_pos_weight"], 1.0)
+        if positive_weight != 1:
+            given.append((name, (1.0, positive_weight)))
+        return given
+
+    def _check_same_classes(self, init_model: Any, plan: FitPlan) -> None:
+        classes = plan.state.classes.tolist()
+        if isinstance(init_model, LGBMClassifier) and list(init_model.classes_) != classes:
+            raise ValueError(
+                f"init_model must have the classes of y, {classes}, got {list(init_model.classes_)}."
+            )
+
+    def _why_no_split(self, plan: FitPlan) -> str:
+        n_samples = len(plan.labels)
+        _, least_rows = self._given(_MIN_ROWS)
+        if n_samples < 2 * least_rows:
+            return (
+                f"Lower min_child_samples: two leaves need {least_rows} rows each, and there are {n_samples}."
+            )
+        _, least = self._given(_MIN_HESSIAN)
+        total = plan.hessian_at_start()
+        if total < 2 * least:
+            return (
+                f"Lower min_child_weight: two leaves need a Hessian of {least:g} each, and all rows "
+                f"together have {total:.3g} at the start (focal_gamma, focal_alpha and sample_weight "
+                "scale it)."
+            )
+        return (
+            "Lower min_child_samples, min_child_weight, min_split_gain or the other parameters that "
+            "keep LightGBM from splitting; or else no feature tells the classes apart."
+        )
+
+
+class _OneReset:
+    """Keep LightGBM from resetting its parameters a second time at the first custom update.
+
+    `lightgbm.train` has already told the booster that there is no objective. The second reset would
+    shift the sampling of features (LightGBM issue 6053) and fail where no feature can be split
+    (issue 5667). Where the attribute is gone, nothing changes.
+    """
+
+    before_iteration = True
+    order = -1000  # before anything else
+
+    def __call__(self, env: Any) -> None:
+        if env.iteration == env.begin_iteration:
+            env.model._Booster__set_objective_to_none = True
+
+
+class _Metrics:
+    """The evaluation metrics of one fit, the host's and ours, and the callback that orders them.
+
+    LightGBM reports its own metrics first, and `first_metric_only` looks at the first: this callback
+    puts ours first where the user named one of ours first.
+    """
+
+    before_iteration = False
+    order = 0  # before logging (10), recording (20) and early stopping (30)
+
+    def __init__(self, model: FocalLGBMClassifier, plan: FitPlan, eval_metric: Any) -> None:
+        asked = [*_as_list(eval_metric)]
+        _, metric = model._given(_METRIC)
+        asked += [FOCAL_LOSS] if metric is None else _as_list(metric)
+        evaluation = Evaluation(plan.state, model.probability)
+        self.host: list[str] = []
+        self.ours: list[_Metric] = []
+        seen: set[str] = set()
+        for metric in asked:
+            if callable(metric):
+                self.ours.append(_Metric(metric, evaluation))
+                continue
+            if not isinstance(metric, str):
+                raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
+            name, kind = _SCALED_METRICS.get(metric, (metric, None))
+            if metric in _NO_METRIC or name in seen:
+                continue
+            seen.add(name)
+            if kind is not None:
+                self.ours.append(_Metric((name, kind), evaluation))
+            elif metric in _HOST_METRICS:
+                self.host.append(metric)
+            else:
+                known = ", ".join(sorted({*_HOST_METRICS, *_SCALED_METRICS}))
+                raise ValueError(
+                    f"eval_metric and metric must be callables or among {known}, got {metric!r}."
+                )
+        self._ours_first = bool(asked) and asked[0] not in _HOST_METRICS
+
+    def __call__(self, env: Any) -> None:
+        if self._ours_first and self.host and self.ours:
+            results = env.evaluation_result_list
+            datasets = list(dict.fromkeys(result[0] for result in results))
+            results.sort(key=lambda result: (datasets.index(result[0]), result[1] in self.host))
+
+
+class _Metric:
+    """One metric in the form that LGBMClassifier calls: (y_true, raw_prediction, weight)."""
+
+    def __init__(self, metric: tuple[str, str] | Callable[..., Any], evaluation: Evaluation) -> None:
+        self._metric = metric
+        self._evaluation = evaluation
+
+    def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
+        if not callable(self._metric):
+            name, kind = self._metric
+            return name, self._evaluation.value(kind, y_true > 0, raw_prediction, weight), False
+        prediction = self._evaluation.prediction_for(self._metric, raw_prediction)
+        # The host counts parameters, too; groups are for ranking alone.
+        arguments = (y_true, prediction, weight, None)
+        return self._metric(*arguments[: len(inspect.signature(self._metric).parameters)])
+
+
+def _baked(booster: lightgbm.Booster, constants: Sequence[float]) -> lightgbm.Booster:
+    """Return the booster with start and sigmoid written into the model."""
+    text = bake(booster.model_to_string(num_iteration=-1), constants, "binary sigmoid:1")
+    baked = lightgbm.Booster(model_str=text)
+    baked.best_iteration, baked.best_score = booster.best_iteration, booster.best_score
+    return baked
+
+
+def _as_list(metrics: Any) -> list[Any]:
+    if metrics is None:
+        return []
+    if isinstance(metrics, str):
+        return [name.strip() for name in metrics.split(",")]
+    return list(metrics) if isinstance(metrics, (list, tuple, set)) else [metrics]
+
+
+def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]:
+    """Return the evaluation sets as pairs, in whichever of the host's two forms they came."""
+    if eval_set is not None:
+        if eval_X is not None or eval_y is not None:
+            raise ValueError("eval_set and eval_X, eval_y must not both be given.")
+        return [eval_set] if isinstance(eval_set, tuple) else list(eval_set)
+    if (eval_X is None) != (eval_y is None):
+        raise ValueError("eval_X and eval_y must be given together, got one of them.")
+    if eval_X is None:
+        return []
+    if isinstance(eval_X, tuple) != isinstance(eval_y, tuple):
+        raise ValueError("eval_X and eval_y must both be tuples or both be single sets.")
+    if not isinstance(eval_X, tuple):
+        return [(eval_X, eval_y)]
+    if len(eval_X) != len(eval_y):
+        raise ValueError(f"eval_X and eval_y must have the same length, got {len(eval_X)} and {len(eval_y)}.")
+    return list(zip(eval_X, eval_y, strict=True))
+
+
+def _evaluation_arguments(data: list[Any], labels: list[NDArray[np.intp]], train: Any) -> dict[str, Any]:
+    """Return the evaluation sets in a form that the installed LightGBM takes without complaint."""
+    if not data:
+        return {}
+    # Only the older form recognises the training set; only the newer one is free of a deprecation.
+    if "eval_X" in inspect.signature(LGBMClassifier.fit).parameters and all(one is not train for one in data):
+        return {"eval_X": tuple(data), "eval_y": tuple(labels)}
+    return {"eval_set": list(zip(data, labels, strict=True))}

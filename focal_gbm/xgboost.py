@@ -1,0 +1,532 @@
+"""FocalXGBClassifier: XGBClassifier trained with focal loss."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xgboost
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from xgboost import XGBClassifier
+
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, encode_labels
+from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
+from focal_gbm._validation import FloatArray, check_sample_weight
+
+#: Name of the booster's attribute that holds our part of the model. The host keeps and ignores it.
+_ATTRIBUTE = "focal_gbm"
+
+#: Metrics that see only the order of predictions, or the decision at σ(z) = 1/2, which is ours too.
+_HOST_METRICS = ("auc", "aucpr", "pre", "ndcg", "map", "error")
+
+#: Metrics that judge a probability.
+_SCALED_METRICS = {
+    "focal_loss": FOCAL_LOSS,
+    "logloss": "log_loss",
+    "error": "error",
+    "mae": "absolute",
+    "rmse": "root",
+}
+
+
+class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
+    """XGBClassifier trained with focal loss, with true probabilities.
+
+    Parameters
+    ----------
+    focal_gamma : float, default=2.0
+        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+        (`gamma` remains XGBoost's minimum split loss.)
+    focal_alpha : None, float, str, tuple, dict or array-like, default=None
+        Class weights α. They move the decision of `predict`, not the probabilities.
+
+        - ``None``: no weights.
+        - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
+        - ``"balanced"``: inverse class frequency, n / (K n_k).
+        - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
+        - a dict ``{label: weight}`` or an array of weights in the order of ``classes_``.
+
+        Class counts are sums of `sample_weight`. Without `focal_alpha`, `scale_pos_weight` is
+        honoured as the weights (1, scale_pos_weight); both together are refused.
+        (`reg_alpha` remains XGBoost's L1 penalty.)
+    hessian : {"floored", "exact", "majorizing"}, default="floored"
+        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`.
+    probability : {"posterior", "score"}, default="posterior"
+        What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
+        the booster alone predicts. Read at prediction time.
+    **kwargs
+        All parameters of `xgboost.XGBClassifier`, unchanged. `objective` is set by this class.
+        `eval_metric` defaults to the focal loss; metrics of probabilities, and callables, see what
+        `predict_proba` returns. `base_score`, if given, replaces the focal start.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The labels.
+
+    Notes
+    -----
+    The start, the constant that minimises the mean focal loss, is stored in the booster as
+    base_score, so that a saved model loaded with plain xgboost predicts σ(z).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm import FocalXGBClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = FocalXGBClassifier(n_estimators=20, focal_gamma=2.0).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (569, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = 2.0,
+        focal_alpha: Any = None,
+        hessian: str = "floored",
+        probability: str = "posterior",
+        objective: str | None = "binary:logistic",
+        **kwargs: Any,
+    ) -> None:
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.hessian = hessian
+        self.probability = probability
+        super().__init__(objective=objective, **kwargs)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = False
+        return tags
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels in sorted order."""
+        return self._state().classes
+
+    def get_xgb_params(self) -> dict[str, Any]:
+        """Return the parameters for the booster: the host's, without the focal ones."""
+        params = super().get_xgb_params()
+        return {name: value for name, value in params.items() if name not in FOCAL_PARAMETERS}
+
+    def fit(  # type: ignore[override]
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        base_margin: ArrayLike | None = None,
+        eval_set: Sequence[tuple[Any, ArrayLike]] | None = None,
+        verbose: bool | int | None = True,
+        xgb_model: xgboost.Booster | str | os.PathLike[str] | xgboost.XGBModel | None = None,
+        sample_weight_eval_set: Sequence[ArrayLike | None] | None = None,
+        base_margin_eval_set: Sequence[ArrayLike | None] | None = None,
+        feature_weights: ArrayLike | None = None,
+    ) -> FocalXGBClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Whatever XGBClassifier takes.
+        y : array-like of shape (n_samples,)
+            Labels of any type, two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k is k copies of the row: in the loss, the start, α and the metrics.
+        base_margin, eval_set, verbose, xgb_model, sample_weight_eval_set, base_margin_eval_set, \
+feature_weights
+            As in `XGBClassifier.fit`. `base_margin` is in focal scores; `xgb_model` brings its own
+            start.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument or parameter that cannot be honoured.
+        """
+        plan = self._plan_fit(X, y, sample_weight)
+        with xgboost.config_context(verbosity=self.verbosity):
+            params = self._training_params(plan)
+            previous = _as_booster(xgb_model)
+            if previous is not None:
+                # the start is in the model that training goes on from
+                self._check_same_classes(previous, plan)
+                del params["base_score"]
+            train, evals = self._matrices(
+                plan, X, y, sample_weight, base_margin, eval_set, sample_weight_eval_set,
+                base_margin_eval_set, self._one_feature_weights(feature_weights), previous,
+            )  # fmt: skip
+            metrics = _Metrics(self, plan, evals, params)
+            history: dict[str, dict[str, list[float]]] = {}
+            booster = xgboost.train(
+                params,
+                train,
+                self.get_num_boosting_rounds(),
+                evals=[(data, name) for data, name, _, _ in evals],
+                obj=plan.objective,
+                custom_metric=metrics if metrics.ours else None,
+                evals_result=history,
+                verbose_eval=verbose,
+                xgb_model=previous,
+                **metrics.stopping(),
+            )
+
+        self._Booster = booster
+        self.n_classes_ = 2
+        self._focal_state = plan.state
+        if history:
+            self.evals_result_ = history
+        elif hasattr(self, "evals_result_"):
+            del self.evals_result_
+        booster.set_attr(**{_ATTRIBUTE: self._state_to_json()})
+        if booster_has_no_split(booster):
+            self._warn_no_split(self._why_no_split(plan))
+        return self
+
+    def predict(  # type: ignore[override]
+        self,
+        X: Any,
+        *,
+        output_margin: bool = False,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
+    ) -> NDArray[Any]:
+        """Return the label with the largest focal score; parameters as in `XGBClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, or float32 focal scores z with ``output_margin=True``.
+        """
+        state = self._state()
+        raw = self._raw_prediction(X, validate_features, base_margin, iteration_range)
+        return raw if output_margin else state.decisions(raw)
+
+    def predict_proba(  # type: ignore[override]
+        self,
+        X: Any,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
+    ) -> FloatArray:
+        """Return class probabilities; parameters as in `XGBClassifier.predict_proba`.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n_samples, 2)
+            In the order of `classes_`: the posterior, or σ(z) with ``probability="score"``.
+        """
+        self._state()
+        return self._probabilities(self._raw_prediction(X, validate_features, base_margin, iteration_range))
+
+    def decision_function(
+        self,
+        X: Any,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
+    ) -> FloatArray:
+        """Return focal scores z; `predict` is ``classes_[1]`` where they are positive.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n_samples,)
+        """
+        self._state()
+        return self._raw_prediction(X, validate_features, base_margin, iteration_range)
+
+    def load_model(self, fname: Any) -> None:
+        """Load a model saved by `save_model` of this class, or by its booster.
+
+        Restores the classes, γ, α and the link; a later `fit` is focal again.
+
+        Parameters
+        ----------
+        fname : path or bytearray
+
+        Raises
+        ------
+        ValueError
+            If the model was not saved by a FocalXGBClassifier. The estimator stays as it was.
+        """
+        saved = xgboost.Booster(model_file=fname).attr(_ATTRIBUTE)
+        if saved is None:
+            raise ValueError(
+                f"{fname!r} was not saved by a FocalXGBClassifier: it has no focal_gbm entry. "
+                "Load it with xgboost.XGBClassifier."
+            )
+        state, parameters = self._state_from_json(saved)
+        keep = {"objective": self.objective, "base_score": self.base_score}
+        super().load_model(fname)
+        # The host writes the model's start into base_score, where a later fit would take it for the
+        # user's wish.
+        for name, value in {**keep, **parameters}.items():
+            setattr(self, name, value)
+        self._focal_state = state
+
+    def _raw_prediction(
+        self,
+        X: Any,
+        validate_features: bool,
+        base_margin: ArrayLike | None,
+        iteration_range: tuple[int, int] | None,
+    ) -> FloatArray:
+        raw: FloatArray = super().predict(
+            X,
+            output_margin=True,
+            validate_features=validate_features,
+            base_margin=base_margin,
+            iteration_range=iteration_range,
+        )
+        return raw
+
+    # What fit is made of
+
+    def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
+        if self.scale_pos_weight is None or self.scale_pos_weight == 1:
+            return []
+        return [("scale_pos_weight", (1.0, self.scale_pos_weight))]
+
+    def _training_params(self, plan: FitPlan) -> dict[str, Any]:
+        if self.objective not in (None, "binary:logistic"):
+            raise ValueError(
+                f"objective must be left alone: {type(self).__name__} trains the focal loss, "
+                f"got {self.objective!r}. Use xgboost.XGBClassifier(objective=FocalObjective(...)) for "
+                "a host's estimator with a focal objective."
+            )
+        params = self.get_xgb_params()
+        if params.get("num_class") not in (None, 0, 1):
+            raise ValueError(f"num_class is taken from y, got {params['num_class']!r}.")
+        params["objective"] = "binary:logistic"
+        params.pop("scale_pos_weight", None)  # part of α
+        if params.get("base_score") is None:
+            params["base_score"] = float(expit(plan.start))
+        return params
+
+    def _one_feature_weights(self, feature_weights: ArrayLike | None) -> ArrayLike | None:
+        if feature_weights is None:
+            return self.feature_weights
+        if self.feature_weights is not None:
+            raise ValueError("feature_weights must be given to the constructor or to fit, got both.")
+        return feature_weights
+
+    def _matrices(
+        self,
+        plan: FitPlan,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        base_margin: Any,
+        eval_set: Any,
+        sample_weight_eval_set: Any,
+        base_margin_eval_set: Any,
+        feature_weights: Any,
+        previous: xgboost.Booster | None,
+    ) -> tuple[xgboost.DMatrix, list[_EvalData]]:
+        """Return the training matrix and, for each evaluation set, (matrix, name, labels, weight)."""
+        feature_types = self.feature_types
+        if previous is not None and _is_dataframe(X):
+            categories = previous.get_categories()
+            feature_types = feature_types if categories.empty() else categories
+        train = self._matrix(
+            data=X,
+            label=plan.labels.astype(np.float32),
+            weight=plan.sample_weight,
+            base_margin=base_margin,
+            feature_weights=feature_weights,
+            feature_types=feature_types,
+        )
+        n_sets = 0 if eval_set is None else len(eval_set)
+        weights = _one_each(sample_weight_eval_set, n_sets, "sample_weight_eval_set")
+        margins = _one_each(base_margin_eval_set, n_sets, "base_margin_eval_set")
+        evals: list[_EvalData] = []
+        for i in range(n_sets):
+            data, labels = eval_set[i]
+            name = f"validation_{i}"
+            if data is X and labels is y and weights[i] is sample_weight and margins[i] is base_margin:
+                evals.append((train, name, plan.labels == 1, plan.sample_weight))
+                continue
+            positive = encode_labels(labels, plan.encoder, f"the labels of eval_set[{i}]") == 1
+            weight = check_sample_weight(weights[i], len(positive), f"sample_weight_eval_set[{i}]")
+            types = feature_types
+            if _is_dataframe(data) and _is_dataframe(X) and not train.get_categories().empty():
+                types = train.get_categories()
+            matrix = self._matrix(
+                ref=train,
+                data=data,
+                label=positive.astype(np.float32),
+                weight=weight,
+                base_margin=margins[i],
+                feature_types=types,
+            )
+            evals.append((matrix, name, positive, weight))
+        return train, evals
+
+    def _matrix(self, ref: xgboost.DMatrix | None = None, **content: Any) -> xgboost.DMatrix:
+        content.update(missing=self.missing, enable_categorical=self.enable_categorical, nthread=self.n_jobs)
+        # As the host: quantised where the tree method bins, at a quarter of the memory.
+        quantised = (
+            self.tree_method in (None, "auto", "hist")
+            and self.booster != "gblinear"
+            and not str(self.device).startswith("sycl")
+        )
+        if quantised:
+            try:
+                return xgboost.QuantileDMatrix(**content, ref=ref, max_bin=self.max_bin)
+            except TypeError:  # it takes fewer types than DMatrix
+                pass
+        return xgboost.DMatrix(**content)
+
+    def _check_same_classes(self, previous: xgboost.Booster, plan: FitPlan) -> None:
+        saved = previous.attr(_ATTRIBUTE)
+        if saved is None:
+            return  # a model of the host: it knows no labels
+        classes = self._state_from_json(saved)[0].classes
+        if classes.tolist() != plan.state.classes.tolist():
+            raise ValueError(
+                f"xgb_model must have the classes of y, {plan.state.classes.tolist()}, "
+                f"got {classes.tolist()}."
+            )
+
+    def _why_no_split(self, plan: FitPlan) -> str:
+        least = 1.0 if self.min_child_weight is None else float(self.min_child_weight)
+        total = plan.hessian_at_start()
+        if total < 2 * least:
+            return (
+                f"Lower min_child_weight: two leaves need a Hessian of {least:g} each, and all rows "
+                f"together have {total:.3g} at the start (focal_gamma, focal_alpha and sample_weight "
+                "scale it)."
+            )
+        return (
+            "Lower min_child_weight, gamma (the minimum split loss) or the other parameters that keep "
+            "XGBoost from splitting; or else no feature tells the classes apart."
+        )
+
+
+#: matrix, name, labels, weights
+_EvalData = tuple[xgboost.DMatrix, str, NDArray[np.bool_], FloatArray | None]
+
+
+class _Metrics:
+    """The evaluation metrics of one fit: some the host's, some ours, early stopping on the user's last."""
+
+    def __init__(
+        self,
+        model: FocalXGBClassifier,
+        plan: FitPlan,
+        evals: list[_EvalData],
+        params: dict[str, Any],
+    ) -> None:
+        self._model = model
+        self._evaluation = Evaluation(plan.state, model.probability)
+        self._data = {id(data): (positive, weight) for data, _, positive, weight in evals}
+        #: (name, kind or callable, threshold)
+        self.ours: list[tuple[str, str | Callable[..., Any], float | None]] = []
+        host: list[str] = []
+        asked = model.eval_metric
+        if asked is None:
+            asked = [] if params.get("disable_default_eval_metric") else [FOCAL_LOSS]
+        elif isinstance(asked, str) or callable(asked):
+            asked = [asked]
+        elif not isinstance(asked, Sequence):
+            raise TypeError(f"eval_metric must be a string, a callable or a list of them, got {type(asked)}.")
+        for metric in asked:
+            if callable(metric):
+                name = getattr(metric, "__name__", type(metric).__name__)
+                self.ours.append((name, metric, None))
+                continue
+            if not isinstance(metric, str):
+                raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
+            base, at, parameter = metric.partition("@")
+            if base in _HOST_METRICS and not (base == "error" and at):
+                host.append(metric)
+            elif base in _SCALED_METRICS and (base == "error" or not at):
+                threshold = _threshold(metric, parameter) if at else None
+                self.ours.append((metric, _SCALED_METRICS[base], threshold))
+            else:
+                known = ", ".join(sorted({*_HOST_METRICS, *_SCALED_METRICS, "error@t"}))
+                raise ValueError(f"eval_metric must be a callable or among {known}, got {metric!r}.")
+        self._host_last = asked[-1] if host and asked[-1] in host else None
+        params["disable_default_eval_metric"] = 1
+        params.pop("eval_metric", None)
+        if host:
+            params["eval_metric"] = host
+
+    def __call__(self, raw_prediction: FloatArray, data: xgboost.DMatrix) -> list[tuple[str, float]]:
+        """Return (name, value) of our metrics, as `xgboost.train` takes them."""
+        positive, weight = self._data[id(data)]
+        return [
+            (name, self._value(kind, threshold, positive, raw_prediction, weight))
+            for name, kind, threshold in self.ours
+        ]
+
+    def _value(
+        self,
+        kind: str | Callable[..., Any],
+        threshold: float | None,
+        positive: NDArray[np.bool_],
+        raw_prediction: FloatArray,
+        weight: FloatArray | None,
+    ) -> float:
+        if not callable(kind):
+            return self._evaluation.value(kind, positive, raw_prediction, weight, threshold)
+        y_true = positive.astype(np.float32)
+        prediction = self._evaluation.prediction_for(kind, raw_prediction)
+        if weight is None:
+            return float(kind(y_true, prediction))
+        return float(kind(y_true, prediction, sample_weight=weight))
+
+    def stopping(self) -> dict[str, Any]:
+        """Return the arguments of `xgboost.train` that stop early on the user's last metric."""
+        callbacks, rounds = self._model.callbacks, self._model.early_stopping_rounds
+        if rounds and self.ours and self._host_last is not None:
+            # The host stops on the last metric that it computes, and it computes ours after its own.
+            stop = xgboost.callback.EarlyStopping(rounds=rounds, metric_name=self._host_last)
+            callbacks, rounds = [*(callbacks or []), stop], None
+        return {"callbacks": callbacks, "early_stopping_rounds": rounds}
+
+
+def booster_has_no_split(booster: xgboost.Booster) -> bool:
+    """Say whether every tree of a booster of trees is a single leaf."""
+    try:
+        return not booster.get_score(importance_type="weight")
+    except xgboost.core.XGBoostError:
+        return False  # gblinear: it has no trees
+
+
+def _as_booster(model: Any) -> xgboost.Booster | None:
+    if isinstance(model, xgboost.XGBModel):
+        return model.get_booster()
+    if model is None or isinstance(model, xgboost.Booster):
+        return model
+    return xgboost.Booster(model_file=model)
+
+
+def _is_dataframe(data: Any) -> bool:
+    return hasattr(data, "columns") or hasattr(data, "column_names")
+
+
+def _threshold(metric: str, parameter: str) -> float:
+    try:
+        return float(parameter)
+    except ValueError:
+        raise ValueError(f"eval_metric: error@t needs a number t, got {metric!r}.") from None
+
+
+def _one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
+    if values is None:
+        return [None] * n_sets
+    if len(values) != n_sets:
+        raise ValueError(
+            f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}."
+        )
+    return list(values)
