@@ -57,6 +57,12 @@ def resolve_alpha(
     if alpha is None:
         return None
     n_classes = len(classes)
+    from_counts = alpha[0] if isinstance(alpha, tuple) and alpha else alpha
+    if isinstance(from_counts, str) and not (class_counts > 0).all():
+        raise ValueError(
+            f"{name}={alpha!r} needs rows with a positive weight in every class, "
+            f"got {class_counts.tolist()} for the classes {classes.tolist()}."
+        )
     if isinstance(alpha, str) and alpha == "balanced":
         return check_class_weights(class_counts.sum() / (n_classes * class_counts), n_classes, name)
     if isinstance(alpha, str) and alpha == "effective":
