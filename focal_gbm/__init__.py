@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from focal_gbm.lightgbm import FocalLGBMClassifier
-    from focal_gbm.losses import BinaryFocalLoss
+    from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss
     from focal_gbm.metrics import FocalMetric, focal_loss
     from focal_gbm.objectives import FocalObjective
     from focal_gbm.xgboost import FocalXGBClassifier
@@ -23,6 +23,7 @@ _MODULES = {
     "FocalMetric": "metrics",
     "FocalObjective": "objectives",
     "FocalXGBClassifier": "xgboost",
+    "MulticlassFocalLoss": "losses",
     "focal_loss": "metrics",
 }
 
@@ -32,6 +33,7 @@ __all__ = [
     "FocalMetric",
     "FocalObjective",
     "FocalXGBClassifier",
+    "MulticlassFocalLoss",
     "__version__",
     "focal_loss",
 ]

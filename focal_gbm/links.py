@@ -8,7 +8,10 @@ gives the probability in closed form.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +29,18 @@ from focal_gbm._validation import (
 #: (1+gamma) and is smooth, so that convergence is global; 4 steps were the most needed for
 #: gamma in [0, 1e15] and probabilities from 1e-300 to 1 - 1e-16.
 _NEWTON_STEPS = 10
+
+#: Steps at most of the bracketed Newton searches behind `MulticlassFocalLink.link`, and the relative step
+#: that ends one: the error left is its square. For gamma in [1e-16, 1e15], 2 to 100 classes and
+#: probabilities from 1e-300 the outer search took up to 9 steps, the inner one 38 where gamma is least.
+_ROOT_STEPS = 100
+_ROOT_TOLERANCE = 1e-13
+
+#: gamma changes no log p by more than gamma times itself: below this it is lost in rounding.
+_SMALLEST_GAMMA = 1e-16
+
+#: float32 probabilities of a hundred classes sum to 1 within this.
+_SUM_TOLERANCE = 1e-5
 
 
 def _r(x: FloatArray) -> FloatArray:
@@ -178,3 +193,234 @@ class BinaryFocalLink:
         up = _r_slope(z) / (1.0 + gamma * _r(z))
         down = _r_slope(-z) / (1.0 + gamma * _r(-z))
         return 1.0 + gamma + gamma * (up + down)
+
+
+@dataclass(frozen=True)
+class MulticlassFocalLink:
+    """The map between softmax focal scores and class probabilities.
+
+    With the margins ``m_k = z_k - log Σ_{j≠k} exp(z_j)``, ``p_k = σ(m_k)`` and
+    ``r(x) = softplus(x) exp(-x)`` the logarithm of the probability of class k is
+
+        log p_k + γ softplus(m_k) - log1p(γ r(-m_k)) - log α_k + constant,
+
+    the zero in η of ``Σ_t η_t gradient(t)``, gradient(t) that of the loss where class t is true. Its
+    slope in m_k is ``[q + 2γp - γ (1-γ) p r] / (1 + γr)`` with p = p_k, q = 1-p_k, r = r(-m_k) <= 1,
+    which is positive for every γ >= 0. So the probabilities determine the scores up to one
+    constant; with equal weights they keep the order of the classes, and with γ=0 they are softmax(z).
+
+    Parameters
+    ----------
+    gamma : float
+        Focusing parameter of the loss, >= 0.
+    class_weights : sequence of n_classes floats
+        Weights (α_0, ..., α_{K-1}) of the loss, at least 2.
+
+    References
+    ----------
+    Charoenphakdee, Vongkulbhisal, Chairatanakul, Sugiyama: On Focal Loss for Class-Posterior
+    Probability Estimation, CVPR 2021, arXiv:2011.09172, Theorem 11.
+
+    Examples
+    --------
+    >>> from focal_gbm.links import MulticlassFocalLink
+    >>> link = MulticlassFocalLink(gamma=2.0, class_weights=(1.0, 1.0, 1.0))
+    >>> link.inverse([1.0, 0.0, -1.0]).round(4)  # softmax gives 0.6652, 0.2447, 0.09
+    array([0.8838, 0.0875, 0.0287])
+    >>> link.link([0.8838, 0.0875, 0.0287]).round(3)
+    array([ 1.,  0., -1.])
+    """
+
+    gamma: float
+    class_weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        n_classes = np.size(self.class_weights)
+        if n_classes < 2:
+            raise ValueError(f"class_weights must hold at least 2 numbers, got {self.class_weights!r}.")
+        weights = check_class_weights(self.class_weights, n_classes, "class_weights")
+        object.__setattr__(self, "gamma", check_gamma(self.gamma))
+        object.__setattr__(self, "class_weights", weights)
+
+    def log_posterior(self, raw_prediction: ArrayLike) -> FloatArray:
+        """Return log P(y=k) for every class k.
+
+        Parameters
+        ----------
+        raw_prediction : array-like of float32 or float64 of shape (n_samples, n_classes) or (n_classes,)
+            Focal scores z, in logits of softmax(z).
+
+        Returns
+        -------
+        ndarray of the same shape and dtype, <= 0
+        """
+        z = check_raw_prediction(raw_prediction)
+        self._check_shape(z, "raw_prediction")
+        out = np.empty(z.shape, dtype=z.dtype)
+        z_rows, out_rows = np.atleast_2d(z, out)
+        log_weights = self._log_weights.astype(z.dtype)[:, np.newaxis]
+        with np.errstate(over="ignore"):  # of scores so far apart that the odds are rightly infinite
+            for rows in row_blocks(*z_rows.shape):
+                log_odds = _log_term(_margins(z_rows[rows].T), self.gamma) - log_weights
+                columns = np.arange(log_odds.shape[1])
+                largest = log_odds.argmax(axis=0), columns
+                shift = log_odds[largest]
+                # the largest stays out of the sum, which is small beside it where it is nearly certain
+                log_odds[largest] = -np.inf
+                log_odds -= shift
+                total = np.exp(log_odds).sum(axis=0)
+                log_odds[largest] = 0.0
+                out_rows[rows] = (log_odds - np.log1p(total)).T
+        return out
+
+    def inverse(self, raw_prediction: ArrayLike) -> FloatArray:
+        """Return P(y=k) for every class k, the inverse link of the scores.
+
+        Parameters
+        ----------
+        raw_prediction : array-like of float32 or float64 of shape (n_samples, n_classes) or (n_classes,)
+
+        Returns
+        -------
+        ndarray of the same shape and dtype, in [0, 1]; rows sum to 1
+        """
+        log_posterior = self.log_posterior(raw_prediction)
+        return np.exp(log_posterior, out=log_posterior)
+
+    def link(self, probabilities: ArrayLike) -> FloatArray:
+        """Return the scores at which the expected focal loss is least when the probabilities are given.
+
+        The error of `inverse(link(probabilities))` is about (1+γ) times rounding.
+
+        Parameters
+        ----------
+        probabilities : array-like of float of shape (n_samples, n_classes) or (n_classes,)
+            Positive numbers; rows sum to 1.
+
+        Returns
+        -------
+        ndarray of float64 of the same shape; rows have mean 0
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, a probability is not positive, or a row does not sum to 1.
+        """
+        eta = np.asarray(probabilities, dtype=np.float64)
+        self._check_shape(eta, "probabilities")
+        if not (eta > 0).all():
+            raise ValueError(f"probabilities must be > 0, got {eta[~(eta > 0)][0]!s}.")
+        total = eta.sum(axis=-1)
+        wrong = np.abs(total - 1.0) > _SUM_TOLERANCE
+        if wrong.any():
+            raise ValueError(
+                f"probabilities must sum to 1 within {_SUM_TOLERANCE:g}, got {total[wrong].flat[0]!s}."
+            )
+        scores = np.log(eta) + self._log_weights
+        if self.gamma >= _SMALLEST_GAMMA:
+            scores = _log_softmax_of_terms(np.atleast_2d(scores), self.gamma).reshape(eta.shape)
+        return np.asarray(scores - scores.mean(axis=-1, keepdims=True))
+
+    @property
+    def _log_weights(self) -> FloatArray:
+        return np.log(self.class_weights)
+
+    def _check_shape(self, array: FloatArray, name: str) -> None:
+        n_classes = len(self.class_weights)
+        if array.ndim not in (1, 2) or array.shape[-1] != n_classes:
+            raise ValueError(
+                f"{name} must have shape (n_samples, {n_classes}) or ({n_classes},), got {array.shape}."
+            )
+
+
+def _margins(z: FloatArray) -> FloatArray:
+    """Return z_k - log Σ_{j≠k} exp(z_j) for scores of shape (n_classes, n_rows)."""
+    largest = z.argmax(axis=0), np.arange(z.shape[1])
+    others = z.copy()
+    others[largest] = -np.inf
+    runner_up = others.max(axis=0)
+    gap = z - z[largest]
+    u = np.exp(gap)
+    rest = u.sum(axis=0) - u  # no cancellation, except for the largest, which is replaced
+    rest[largest] = np.exp(others - runner_up).sum(axis=0)
+    gap[largest] = z[largest] - runner_up
+    # finite, so that 0 log q is 0 for γ=0
+    np.clip(gap, -np.finfo(z.dtype).max, np.finfo(z.dtype).max, out=gap)
+    return np.asarray(gap - np.log(rest))
+
+
+def _log_term(m: FloatArray, gamma: float) -> FloatArray:
+    """Return log p + γ softplus(m) - log1p(γ r(-m)), p = σ(m): log η_k + log α_k + constant."""
+    zero = m.dtype.type(0)
+    return np.asarray(gamma * np.logaddexp(zero, m) - np.logaddexp(zero, -m) - np.log1p(gamma * _r(-m)))
+
+
+def _log_term_slope(m: FloatArray, gamma: float) -> FloatArray:
+    """Return the derivative of `_log_term` with respect to m."""
+    return np.asarray(expit(-m) + gamma * expit(m) + gamma * _r_slope(-m) / (1.0 + gamma * _r(-m)))
+
+
+def _log_softmax_of_terms(y: FloatArray, gamma: float) -> FloatArray:
+    """Return log p of shape (n, K) such that `_log_term` is y + c, with the c for which Σ p = 1."""
+    n_classes = y.shape[1]
+    highest, lowest = y.max(axis=1), y.min(axis=1)
+    # At c = center - highest no p is above 1/K, at center - lowest none is below
+    at_equal = -math.log(n_classes - 1.0)
+    center = _log_term(np.asarray(at_equal), gamma)
+    largest = np.arange(len(y)), y.argmax(axis=1)
+    others = y.copy()
+    others[largest] = -np.inf
+    log_odds = highest - np.logaddexp.reduce(others, axis=1)
+    start = _log_term(np.maximum(log_odds / (1.0 + gamma), at_equal), gamma) - highest
+    residual = partial(_log_excess, y, largest, gamma)
+    c = _increasing_root(residual, center - highest, center - lowest, start)
+    return -np.logaddexp(0.0, -_margin_at(y + c[:, np.newaxis], gamma))
+
+
+def _log_excess(y: FloatArray, largest: Any, gamma: float, c: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return log Σ_{k≠largest} p_k - log(1 - p_largest) at shift c, and its derivative in c."""
+    m = _margin_at(y + c[:, np.newaxis], gamma)
+    m_slope = 1.0 / _log_term_slope(m, gamma)
+    log_p = -np.logaddexp(0.0, -m)
+    log_p[largest] = -np.inf
+    log_sum = np.logaddexp.reduce(log_p, axis=1)
+    share = np.exp(log_p - log_sum[:, np.newaxis])
+    slope = (share * expit(-m) * m_slope).sum(axis=1) + (expit(m) * m_slope)[largest]
+    return log_sum + np.logaddexp(0.0, m[largest]), slope
+
+
+def _margin_at(value: FloatArray, gamma: float) -> FloatArray:
+    """Return the margin m at which `_log_term` is `value`, γ > 0."""
+    # The term is m far to the left and γ m - log1p(γ) far to the right. In between it lies below both
+    # for γ < 1, above both for γ > 1, and Newton's method started at the nearer of the two is monotone.
+    right = (value + math.log1p(gamma)) / gamma
+    start = np.maximum(value, right) if gamma < 1.0 else np.minimum(value, right)
+    # For m <= 0 the term is at most m + γ log 2, for m >= 0 at least γ m - log 2 - log1p(γ)
+    low = np.minimum(0.0, value - gamma * math.log(2.0))
+    high = np.maximum(0.0, right + math.log(2.0) / gamma)
+    return _increasing_root(partial(_term_residual, value, gamma), low, high, start)
+
+
+def _term_residual(value: FloatArray, gamma: float, m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return _log_term(m, gamma) - value, _log_term_slope(m, gamma)
+
+
+def _increasing_root(
+    function: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    low: FloatArray,
+    high: FloatArray,
+    start: FloatArray,
+) -> FloatArray:
+    """Return where an increasing function, which returns value and slope, is 0, for each element."""
+    x = np.clip(start, low, high)
+    for _ in range(_ROOT_STEPS):
+        value, slope = function(x)
+        low = np.where(value <= 0, x, low)
+        high = np.where(value >= 0, x, high)
+        step = x - value / slope
+        step = np.where((step >= low) & (step <= high), step, low + (high - low) / 2)
+        done = np.abs(step - x) <= _ROOT_TOLERANCE * (1.0 + np.abs(x))
+        x = step
+        if done.all():
+            break
+    return x

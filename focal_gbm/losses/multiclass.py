@@ -69,13 +69,13 @@ class MulticlassFocalLoss:
     >>> loss = MulticlassFocalLoss(n_classes=3, gamma=2.0)
     >>> y, z = np.array([0, 2]), np.array([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     >>> loss.loss(y, z).round(4)
-    array([0.0109, 1.7865])
+    array([0.0109, 1.7879])
     >>> gradient, hessian = loss.gradient_hessian(y, z)
     >>> gradient.round(4)
-    array([[-0.0275,  0.0138,  0.0138],
-           [ 1.0435,  0.1412, -1.1848]])
+    array([[-0.0268,  0.0134,  0.0134],
+           [ 0.9637,  0.1304, -1.0941]])
     >>> loss.link.inverse(z[0]).round(4)  # the probabilities that these scores mean
-    array([0.9621, 0.0189, 0.0189])
+    array([0.973 , 0.0135, 0.0135])
     """
 
     n_classes: int
@@ -160,8 +160,9 @@ class MulticlassFocalLoss:
         hessian : {"exact", "floored", "majorizing"}, default="exact"
             - "exact": the diagonal of the Hessian, negative in places where γ > 0.
             - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|); exact for γ=0.
-            - "majorizing": never negative. With ``hessian_factor=2`` this diagonal matrix less the
-              full Hessian is positive semidefinite (Gershgorin), so that no step can overshoot.
+            - "majorizing": ``s_j [ g (1-p_j) + max(h - g p, 0) ]``, with s_t = 1; the exact one has
+              ``h - g p`` of either sign in its place. Never negative. With ``hessian_factor=2`` this
+              diagonal matrix less the full Hessian is positive semidefinite (Gershgorin).
         hessian_factor : float, default=1.0
             Multiplies "exact", before the floor, and "majorizing". At γ=0 all three are
             ``hessian_factor * p (1-p)``: 2 is what XGBoost uses, K/(K-1) what LightGBM uses.
@@ -224,13 +225,12 @@ class MulticlassFocalLoss:
         dtype: DTypeLike = np.float32,
     ) -> MulticlassTargets:
         """Return labels and weights in the form the kernel takes, weights in `dtype`."""
-        label = label.astype(np.intp)
         weight: FloatArray | None = None
         if self.alpha is not None:
             weight = np.asarray(self.alpha, dtype=np.float64)[label]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        return MulticlassTargets(label, None if weight is None else weight.astype(dtype))
+        return MulticlassTargets(label.astype(np.intp), None if weight is None else weight.astype(dtype))
 
     def loss_prepared(self, targets: MulticlassTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
@@ -238,7 +238,7 @@ class MulticlassFocalLoss:
         others = _OtherClasses(z)
         largest = np.finfo(z.dtype).max
         for rows in row_blocks(*z.shape):
-            u, total, x, odds = others.load(z[rows], targets.label[rows])
+            _, _, total, x, odds = others.load(z[rows], targets.label[rows])
             # ℓ: log1p(odds) until the odds are clipped, and -m, linear in the scores, from there on;
             # each is the larger where it holds. Capped, as a weight of 0 times infinity is NaN.
             np.clip(x, -largest, largest, out=x)
@@ -269,14 +269,12 @@ class MulticlassFocalLoss:
         gamma = self.gamma
         floor = FLOOR * min(gamma, 1.0) if hessian == "floored" else 0.0
         others = _OtherClasses(z)
-        class_work = np.empty_like(others.u)
+        class_work = np.empty_like(others.class_work)
         row_work = np.empty((8, others.n_rows), dtype=z.dtype)
         for rows in row_blocks(*z.shape):
-            size, label = rows.stop - rows.start, targets.label[rows]
-            column = others.column[:size]
-            u, total, _, odds = others.load(z[rows], label)
-            v = class_work[:, :size]
-            p, q, focal, scale, g, h, slope, rest = row_work[:, :size]
+            u, true_class, total, _, odds = others.load(z[rows], targets.label[rows])
+            v = class_work[: u.size].reshape(u.shape)
+            p, q, focal, scale, g, h, slope, rest = row_work[:, : len(total)]
 
             # The binary focal loss of the margin
             np.add(odds, 1, out=p)
@@ -313,6 +311,9 @@ class MulticlassFocalLoss:
                 h *= scale
                 np.subtract(g, h, out=slope)
 
+            h *= hessian_factor
+            slope *= hessian_factor
+
             # The other classes: hessian_jj = s_j [h + slope (1 - s_j)], where s_j = u_j / total and
             # 1 - s_j = (rest + 1 - u_j) / total. `rest` is total - 1, the sum of all but the largest u,
             # which is 1: summed without it, as small numbers would be lost beside it. Its ties count.
@@ -321,29 +322,25 @@ class MulticlassFocalLoss:
             np.subtract(u, v, out=v)
             rest -= 1
             rest += np.add.reduce(v, axis=0, out=q)
-            g /= total
-            h /= total
             slope /= total
-            slope /= total
-            if hessian_factor != 1.0:
-                h *= hessian_factor
-                slope *= hessian_factor
-            np.subtract(1, u, out=v)
-            v *= slope
             rest *= slope
             rest += h
+            np.subtract(1, u, out=v)
+            v *= slope
             v += rest
             if floor:
                 np.multiply(g, floor, out=q)
                 np.maximum(v, q, out=v)
                 np.maximum(h, q, out=h)
+            u *= np.reciprocal(total, out=total)
 
-            # -total in the place of the true class, which has been 0 up to here, makes the two
-            # products right for it too: gradient -g, Hessian h
-            v[label, column] = np.negative(h, out=h)
-            u[label, column] = np.negative(total, out=total)
-            np.multiply(u, v, out=second[rows].T, casting="same_kind")
-            np.multiply(u, g, out=gradient[rows].T, casting="same_kind")
+            # Products first and then the copies: faster than products into the output's short rows.
+            v *= u
+            v.reshape(-1)[true_class] = h
+            second[rows] = v.T
+            u *= g
+            u.reshape(-1)[true_class] = np.negative(g, out=g)
+            gradient[rows] = u.T
 
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
@@ -361,29 +358,34 @@ class _OtherClasses:
     """
 
     def __init__(self, z: FloatArray) -> None:
-        n_classes = z.shape[1]
-        self.n_rows = min(len(z), max(1, BLOCK_SIZE // n_classes))
-        self.u = np.empty((n_classes, self.n_rows), dtype=z.dtype)
-        self.column = np.arange(self.n_rows)
+        self.n_rows = min(len(z), max(1, BLOCK_SIZE // z.shape[1]))
+        self.class_work = np.empty(z.shape[1] * self.n_rows, dtype=z.dtype)
         self._row_work = np.empty((3, self.n_rows), dtype=z.dtype)
+        self._column = np.arange(self.n_rows)
+        self._true_class = np.empty_like(self._column)
         self._limit = EXP_LIMIT[z.dtype]
 
     def load(
         self, z: FloatArray, label: NDArray[np.intp]
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    ) -> tuple[FloatArray, NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
         """Return views of buffers that hold the following for the rows `z`.
 
         u : (n_classes, n_rows), exp(z_j - max), the maximum over j ≠ t; 0 for the true class t
-        total : its sum over j, in [1, n_classes - 1]
-        gap : max - z_t, infinite if that overflows
-        odds : (1-p_t) / p_t = exp(gap) total, clipped so that it and its reciprocal are normal numbers
+        true_class : (n_rows,), the indices of the true classes in the flat u, contiguous
+        total : (n_rows,), the sum of u over j, in [1, n_classes - 1]
+        gap : (n_rows,), max - z_t, infinite if that overflows
+        odds : (n_rows,), (1-p_t) / p_t = exp(gap) total, clipped so that it and its reciprocal are
+            normal numbers
         """
-        u = self.u[:, : len(z)]
-        column = self.column[: len(z)]
-        total, gap, odds = self._row_work[:, : len(z)]
+        n_rows, n_classes = z.shape
+        u = self.class_work[: z.size].reshape(n_classes, n_rows)
+        true_class = np.multiply(label, n_rows, out=self._true_class[:n_rows])
+        true_class += self._column[:n_rows]
+        total, gap, odds = self._row_work[:, :n_rows]
         np.copyto(u, z.T)
-        np.negative(u[label, column], out=gap)
-        u[label, column] = -np.inf
+        flat = u.reshape(-1)
+        np.negative(flat[true_class], out=gap)
+        flat[true_class] = -np.inf
         top = np.maximum.reduce(u, axis=0, out=odds)
         with np.errstate(over="ignore"):  # two scores at opposite ends of the range
             gap += top
@@ -391,10 +393,10 @@ class _OtherClasses:
         np.exp(u, out=u)
         np.add.reduce(u, axis=0, out=total)
         # What is beyond the limits has long underflowed against what it is added to.
-        np.clip(gap, -self._limit, self._limit - math.log(len(u)), out=odds)
+        np.clip(gap, -self._limit, self._limit - math.log(n_classes), out=odds)
         np.exp(odds, out=odds)
         odds *= total
-        return u, total, gap, odds
+        return u, true_class, total, gap, odds
 
 
 def _check_labels(y_true: ArrayLike, n_classes: int) -> NDArray[np.intp]:
