@@ -290,7 +290,7 @@ class MulticlassFocalLink:
     def link(self, probabilities: ArrayLike) -> FloatArray:
         """Return the scores at which the expected focal loss is least when the probabilities are given.
 
-        The error of `inverse(link(probabilities))` is about (1+γ) times rounding.
+        The scores are right to rounding, which the way back through `inverse` multiplies by up to 1+γ.
 
         Parameters
         ----------
@@ -351,8 +351,9 @@ def _margins(z: FloatArray) -> FloatArray:
 
 def _log_term(m: FloatArray, gamma: float) -> FloatArray:
     """Return log p + γ softplus(m) - log1p(γ r(-m)), p = σ(m): log η_k + log α_k + constant."""
-    zero = m.dtype.type(0)
-    return np.asarray(gamma * np.logaddexp(zero, m) - np.logaddexp(zero, -m) - np.log1p(gamma * _r(-m)))
+    tail = np.log1p(np.exp(-np.abs(m)))  # softplus is this and the positive part
+    log_p, minus_log_q = -(np.maximum(-m, 0) + tail), np.maximum(m, 0) + tail
+    return np.asarray(log_p + gamma * minus_log_q - np.log1p(gamma * _r(-m)))
 
 
 def _log_term_slope(m: FloatArray, gamma: float) -> FloatArray:
