@@ -1,3 +1,4 @@
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -19,9 +20,10 @@ def counts(y, weight=None):
 
 def naive_effective(class_counts, beta):
     """Cui et al. 2019, equation 2, weights scaled to sum to the number of classes."""
-    effective = [(1 - beta**n) / (1 - beta) for n in class_counts]
-    weights = [1 / e for e in effective]
-    return [w * len(weights) / sum(weights) for w in weights]
+    with mpmath.workdps(50):
+        beta = mpmath.mpf(beta)
+        weights = [(1 - beta) / (1 - beta ** mpmath.mpf(n)) for n in class_counts]
+        return [float(w * len(weights) / sum(weights)) for w in weights]
 
 
 def test_none_is_no_weights():
@@ -57,12 +59,12 @@ def test_weight_k_equals_k_copies(alpha):
     assert weighted != resolve_alpha(alpha, classes, counts(y))
 
 
-@pytest.mark.parametrize("beta", [0.5, 0.9, 0.99, 0.999, 0.9999])
+@pytest.mark.parametrize("beta", [0.5, 0.9, 0.99, 0.999, 0.9999, 1 - 1e-9, 1 - 1e-15])
 @pytest.mark.parametrize("class_counts", [[50.0, 50.0], [990.0, 10.0], [500.0, 40.0, 1.0], [3.5, 1e6]])
 def test_effective_is_the_formula_of_the_paper(beta, class_counts):
     class_counts = np.array(class_counts)
     result = resolve_alpha(("effective", beta), np.arange(len(class_counts)), class_counts)
-    assert_allclose(result, naive_effective(class_counts, beta), rtol=1e-11)
+    assert_allclose(result, naive_effective(class_counts, beta), rtol=1e-13)
     assert sum(result) == pytest.approx(len(class_counts), rel=1e-14)
 
 
@@ -73,7 +75,6 @@ def test_effective_without_beta():
 
 def test_effective_between_no_weights_and_inverse_frequency():
     assert resolve_alpha(("effective", 0), NAMES, COUNTS) == (1.0, 1.0, 1.0)
-    # a beta near 1 leaves 1 - β^n few digits, expm1 all of them
     almost_one = resolve_alpha(("effective", 1 - 1e-15), NAMES, COUNTS)
     inverse = 1 / COUNTS
     assert_allclose(almost_one, 3 * inverse / inverse.sum(), rtol=1e-12)
