@@ -196,6 +196,9 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
     if hasattr(y, "collect"):  # a polars LazyFrame
         y = y.collect()
+    nullable = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of pandas: Int64, boolean, ...
+    if nullable is not None and not y.isna().any():
+        y = y.to_numpy(dtype=nullable)  # scikit-learn would make floats of all of them
     labels = np.asarray(column_or_1d(y, warn=True))
     if labels.dtype == np.float16:
         raise TypeError(f"{name} must hold labels of an exact type, got float16.")
@@ -207,7 +210,8 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
 
 
 def _array_to_json(array: NDArray[Any], what: str) -> dict[str, Any]:
-    values = array.tolist()
+    # tolist() leaves NumPy's own scalars in an array of objects
+    values = [value.item() if isinstance(value, np.generic) else value for value in array.tolist()]
     if not all(isinstance(value, (str, int, float, bool)) for value in values):
         raise TypeError(f"{what} must be strings, numbers or booleans to be saved, got {values!r}.")
     return {"dtype": array.dtype.str, "values": values}

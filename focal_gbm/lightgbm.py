@@ -218,16 +218,22 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         eval_labels = []
         for i, (data, labels) in enumerate(sets):
             if data is X and labels is y:
-                eval_labels.append(plan.labels)  # the host knows its training set by identity
-                continue
-            codes = encode_labels(labels, plan.encoder, f"the labels of evaluation set {i}")
-            if eval_sample_weight is not None and i < len(eval_sample_weight):
-                check_sample_weight(eval_sample_weight[i], len(codes), f"eval_sample_weight[{i}]")
+                codes = plan.labels  # the host knows its training set by identity
+            else:
+                codes = encode_labels(labels, plan.encoder, f"the labels of evaluation set {i}")
+            check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
             eval_labels.append(codes)
+        if eval_class_weight is not None:
+            given = [_item(eval_class_weight, i) for i in range(len(sets))]
+            eval_class_weight = [_encoded(weights, plan.encoder) for weights in given]
         if start:
             init_score = np.full(len(plan.labels), start)
-            if sets and eval_init_score is None:
-                eval_init_score = [np.full(len(codes), start) for codes in eval_labels]
+            # As the host, whose start is part of the first tree: on top of what the user gives.
+            given = [_item(eval_init_score, i) for i in range(len(sets))]
+            eval_init_score = [
+                np.full(len(codes), start) if score is None else start + np.asarray(score)
+                for codes, score in zip(eval_labels, given, strict=True)
+            ]
 
         metrics = _Metrics(self, plan, eval_metric)
         before = dict(vars(self))
@@ -248,7 +254,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 categorical_feature=categorical_feature,
                 callbacks=[*(callbacks or []), _OneReset(), metrics],
                 init_model=init_model,
-                **_evaluation_arguments([data for data, _ in sets], eval_labels, X),
+                **_evaluation_arguments([data for data, _ in sets], eval_labels, X, eval_set is not None),
             )
             booster = _baked(self._Booster, [start])
         except BaseException:
@@ -403,8 +409,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         ValueError
             If the model was not saved by a FocalLGBMClassifier. The estimator stays as it was.
         """
-        text = Path(fname).read_text(encoding="utf-8")
-        line = read_state(text)
+        text = Path(fname).read_text(encoding="utf-8", errors="replace")
+        try:
+            line = read_state(text)
+        except ValueError as error:
+            raise ValueError(f"{str(fname)!r} cannot be read as a model of LightGBM: {error}") from error
         if line is None:
             raise ValueError(
                 f"{str(fname)!r} was not saved by FocalLGBMClassifier.save_model: it has no focal_gbm "
@@ -500,10 +509,15 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
 
     def _check_same_classes(self, init_model: Any, plan: FitPlan) -> None:
         classes = plan.state.classes.tolist()
-        if isinstance(init_model, LGBMClassifier) and list(init_model.classes_) != classes:
-            raise ValueError(
-                f"init_model must have the classes of y, {classes}, got {list(init_model.classes_)}."
-            )
+        others = classes  # a booster knows no labels
+        if isinstance(init_model, LGBMClassifier):
+            others = list(init_model.classes_)
+        elif isinstance(init_model, (str, Path)):
+            line = read_state(Path(init_model).read_text(encoding="utf-8", errors="replace"))
+            if line is not None:
+                others = self._state_from_json(json.loads(line)["estimator"])[0].classes.tolist()
+        if others != classes:
+            raise ValueError(f"init_model must have the classes of y, {classes}, got {others}.")
 
     def _why_no_split(self, plan: FitPlan) -> str:
         n_samples = len(plan.labels)
@@ -640,11 +654,33 @@ def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]
     return list(zip(eval_X, eval_y, strict=True))
 
 
-def _evaluation_arguments(data: list[Any], labels: list[NDArray[np.intp]], train: Any) -> dict[str, Any]:
+def _item(collection: Any, i: int) -> Any:
+    """Return what a user gave for evaluation set `i`, in the list or the dict that the host takes."""
+    if isinstance(collection, dict):
+        return collection.get(i)
+    return collection[i] if collection is not None and i < len(collection) else None
+
+
+def _encoded(class_weight: Any, encoder: LabelEncoder) -> Any:
+    """Return an entry of `eval_class_weight` with codes for labels: the host is given codes."""
+    if not isinstance(class_weight, dict):
+        return class_weight
+    codes = {label: code for code, label in enumerate(encoder.classes_.tolist())}
+    unknown = [label for label in class_weight if label not in codes]
+    if unknown:
+        raise ValueError(f"eval_class_weight must hold weights of the labels {list(codes)}, got {unknown}.")
+    return {codes[label]: weight for label, weight in class_weight.items()}
+
+
+def _evaluation_arguments(
+    data: list[Any], labels: list[NDArray[np.intp]], train: Any, is_older_form: bool
+) -> dict[str, Any]:
     """Return the evaluation sets in a form that the installed LightGBM takes without complaint."""
     if not data:
         return {}
     # Only the older form recognises the training set; only the newer one is free of a deprecation.
-    if "eval_X" in inspect.signature(LGBMClassifier.fit).parameters and all(one is not train for one in data):
+    has_train = any(one is train for one in data)
+    newer = "eval_X" in inspect.signature(LGBMClassifier.fit).parameters
+    if newer and not (is_older_form and has_train):
         return {"eval_X": tuple(data), "eval_y": tuple(labels)}
     return {"eval_set": list(zip(data, labels, strict=True))}

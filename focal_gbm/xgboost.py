@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,9 @@ feature_weights
                 # the start is in the model that training goes on from
                 self._check_same_classes(previous, plan)
                 del params["base_score"]
+                # the host would keep the best iteration, and predict without the trees to come
+                previous = previous.copy()
+                previous.set_attr(best_iteration=None, best_score=None)
             train, evals = self._matrices(
                 plan, X, y, sample_weight, base_margin, eval_set, sample_weight_eval_set,
                 base_margin_eval_set, self._one_feature_weights(feature_weights), previous,
@@ -176,7 +180,8 @@ feature_weights
                 evals_result=history,
                 verbose_eval=verbose,
                 xgb_model=previous,
-                **metrics.stopping(),
+                callbacks=[metrics, *(self.callbacks or [])],
+                early_stopping_rounds=self.early_stopping_rounds,
             )
 
         self._Booster = booster
@@ -186,7 +191,8 @@ feature_weights
             self.evals_result_ = history
         elif hasattr(self, "evals_result_"):
             del self.evals_result_
-        booster.set_attr(**{_ATTRIBUTE: self._state_to_json()})
+        with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
+            self._store_state()
         if booster_has_no_split(booster):
             self._warn_no_split(self._why_no_split(plan))
         return self
@@ -244,6 +250,22 @@ feature_weights
         self._state()
         return self._raw_prediction(X, validate_features, base_margin, iteration_range)
 
+    def save_model(self, fname: str | os.PathLike[str]) -> None:
+        """Save the model in XGBoost's own format, JSON or UBJSON by the name's ending.
+
+        Plain xgboost loads it and predicts σ(z); `load_model` restores the estimator.
+
+        Parameters
+        ----------
+        fname : path
+        """
+        self._state()
+        self._store_state()
+        super().save_model(fname)
+
+    def _store_state(self) -> None:
+        self._Booster.set_attr(**{_ATTRIBUTE: self._state_to_json()})
+
     def load_model(self, fname: Any) -> None:
         """Load a model saved by `save_model` of this class, or by its booster.
 
@@ -258,10 +280,15 @@ feature_weights
         ValueError
             If the model was not saved by a FocalXGBClassifier. The estimator stays as it was.
         """
-        saved = xgboost.Booster(model_file=fname).attr(_ATTRIBUTE)
+        name = "The buffer" if isinstance(fname, bytearray) else repr(str(fname))
+        try:
+            saved = xgboost.Booster(model_file=fname).attr(_ATTRIBUTE)
+        except xgboost.core.XGBoostError as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{name} cannot be read as a model of XGBoost: {reason}") from error
         if saved is None:
             raise ValueError(
-                f"{fname!r} was not saved by a FocalXGBClassifier: it has no focal_gbm entry. "
+                f"{name} was not saved by a FocalXGBClassifier: it has no focal_gbm entry. "
                 "Load it with xgboost.XGBClassifier."
             )
         state, parameters = self._state_from_json(saved)
@@ -416,8 +443,13 @@ feature_weights
 _EvalData = tuple[xgboost.DMatrix, str, NDArray[np.bool_], FloatArray | None]
 
 
-class _Metrics:
-    """The evaluation metrics of one fit: some the host's, some ours, early stopping on the user's last."""
+class _Metrics(xgboost.callback.TrainingCallback):
+    """The evaluation metrics of one fit, some the host's, some ours.
+
+    The host computes ours after its own and hands them on with six decimals, of which a focal loss
+    may need more. As the first of the callbacks, this one restores the user's order, whose last metric
+    stops early, and the full precision.
+    """
 
     def __init__(
         self,
@@ -426,9 +458,11 @@ class _Metrics:
         evals: list[_EvalData],
         params: dict[str, Any],
     ) -> None:
-        self._model = model
+        super().__init__()
         self._evaluation = Evaluation(plan.state, model.probability)
         self._data = {id(data): (positive, weight) for data, _, positive, weight in evals}
+        self._names = {name: id(data) for data, name, _, _ in evals}
+        self._values: dict[int, list[tuple[str, float]]] = {}
         #: (name, kind or callable, threshold)
         self.ours: list[tuple[str, str | Callable[..., Any], float | None]] = []
         host: list[str] = []
@@ -439,9 +473,11 @@ class _Metrics:
             asked = [asked]
         elif not isinstance(asked, Sequence):
             raise TypeError(f"eval_metric must be a string, a callable or a list of them, got {type(asked)}.")
+        self._order: list[str] = []
         for metric in asked:
+            name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+            self._order.append(name)
             if callable(metric):
-                name = getattr(metric, "__name__", type(metric).__name__)
                 self.ours.append((name, metric, None))
                 continue
             if not isinstance(metric, str):
@@ -455,7 +491,6 @@ class _Metrics:
             else:
                 known = ", ".join(sorted({*_HOST_METRICS, *_SCALED_METRICS, "error@t"}))
                 raise ValueError(f"eval_metric must be a callable or among {known}, got {metric!r}.")
-        self._host_last = asked[-1] if host and asked[-1] in host else None
         params["disable_default_eval_metric"] = 1
         params.pop("eval_metric", None)
         if host:
@@ -464,10 +499,23 @@ class _Metrics:
     def __call__(self, raw_prediction: FloatArray, data: xgboost.DMatrix) -> list[tuple[str, float]]:
         """Return (name, value) of our metrics, as `xgboost.train` takes them."""
         positive, weight = self._data[id(data)]
-        return [
+        values = [
             (name, self._value(kind, threshold, positive, raw_prediction, weight))
             for name, kind, threshold in self.ours
         ]
+        self._values[id(data)] = values
+        return values
+
+    def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
+        """Correct the log of the evaluation in place; the host calls it after the evaluation."""
+        if self.ours:
+            for data_name, log in evals_log.items():
+                for name, value in self._values[self._names[data_name]]:
+                    log[name][-1] = value
+                for name in self._order:
+                    if name in log:
+                        log.move_to_end(name)
+        return False
 
     def _value(
         self,
@@ -484,15 +532,6 @@ class _Metrics:
         if weight is None:
             return float(kind(y_true, prediction))
         return float(kind(y_true, prediction, sample_weight=weight))
-
-    def stopping(self) -> dict[str, Any]:
-        """Return the arguments of `xgboost.train` that stop early on the user's last metric."""
-        callbacks, rounds = self._model.callbacks, self._model.early_stopping_rounds
-        if rounds and self.ours and self._host_last is not None:
-            # The host stops on the last metric that it computes, and it computes ours after its own.
-            stop = xgboost.callback.EarlyStopping(rounds=rounds, metric_name=self._host_last)
-            callbacks, rounds = [*(callbacks or []), stop], None
-        return {"callbacks": callbacks, "early_stopping_rounds": rounds}
 
 
 def booster_has_no_split(booster: xgboost.Booster) -> bool:
