@@ -32,7 +32,7 @@ _NEWTON_STEPS = 10
 
 #: Steps at most of the bracketed Newton searches behind `MulticlassFocalLink.link`, and the relative step
 #: that ends one: the error left is its square. For gamma in [1e-16, 1e15], 2 to 100 classes and
-#: probabilities from 1e-300 the outer search took up to 9 steps, the inner one 38 where gamma is least.
+#: probabilities from 1e-300 the outer search took up to 10 steps, the inner one 41 where gamma is least.
 _ROOT_STEPS = 100
 _ROOT_TOLERANCE = 1e-13
 
@@ -392,14 +392,11 @@ def _log_excess(y: FloatArray, largest: Any, gamma: float, c: FloatArray) -> tup
 
 def _margin_at(value: FloatArray, gamma: float) -> FloatArray:
     """Return the margin m at which `_log_term` is `value`, γ > 0."""
-    # The term is m far to the left and γ m - log1p(γ) far to the right. In between it lies below both
-    # for γ < 1, above both for γ > 1, and Newton's method started at the nearer of the two is monotone.
-    right = (value + math.log1p(gamma)) / gamma
-    start = np.maximum(value, right) if gamma < 1.0 else np.minimum(value, right)
     # For m <= 0 the term is at most m + γ log 2, for m >= 0 at least γ m - log 2 - log1p(γ)
     low = np.minimum(0.0, value - gamma * math.log(2.0))
-    high = np.maximum(0.0, right + math.log(2.0) / gamma)
-    return _increasing_root(partial(_term_residual, value, gamma), low, high, start)
+    high = np.maximum(0.0, (value + math.log1p(gamma) + math.log(2.0)) / gamma)
+    # far to the left the term is m
+    return _increasing_root(partial(_term_residual, value, gamma), low, high, value)
 
 
 def _term_residual(value: FloatArray, gamma: float, m: FloatArray) -> tuple[FloatArray, FloatArray]:

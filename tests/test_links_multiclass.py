@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, softmax
 
 from focal_gbm import MulticlassFocalLoss
-from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, _log_term, _log_term_slope
+from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, _increasing_root, _log_term, _log_term_slope
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 #: From where the search starts to where rounding takes over
@@ -222,6 +222,17 @@ def test_link_keeps_shape_and_dtype(dtype):
     assert scores.shape == (20, 3)
     assert_allclose(link.link(eta[7]), scores[7], rtol=1e-13)
     assert link.link(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_root_search_converges_where_newtons_method_alone_does_not():
+    # from |x - root| > 1.39 Newton's method on an arc tangent diverges
+    root = np.array([-3.0, 0.0, 7.0, 100.0])
+
+    def function(x):
+        return np.arctan(x - root), 1 / (1 + (x - root) ** 2)
+
+    found = _increasing_root(function, np.full(4, -1e6), np.full(4, 1e6), np.array([50.0, -2.0, 7.0, -1e6]))
+    assert_allclose(found, root, rtol=1e-12, atol=1e-12)
 
 
 def test_link_normalises_what_sums_to_one_within_the_tolerance():

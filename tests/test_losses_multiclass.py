@@ -158,6 +158,18 @@ def test_nothing_overflows(gamma, dtype, hessian):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_the_odds_of_many_classes_do_not_overflow(dtype):
+    z = np.zeros((1, 20_000), dtype=dtype)
+    z[0, 3] = -1e4
+    loss = MulticlassFocalLoss(20_000, 1.5)
+    assert_allclose(loss.loss([3], z), 1e4 + np.log(19_999), rtol=1e-6)
+    gradient, hessian = loss.gradient_hessian([3], z)
+    p = np.where(np.arange(20_000) == 3, 0, 1 / 19_999)
+    assert_allclose(gradient[0], p - (np.arange(20_000) == 3), rtol=1e-6, atol=1e-30)
+    assert_allclose(hessian[0], p * (1 - p), rtol=1e-6, atol=1e-25)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("column", [0, 1])
 def test_nan_stays_nan_in_its_row(dtype, column):
     z = np.zeros((2, 3), dtype=dtype)
@@ -592,6 +604,7 @@ def test_argument_errors(method, y, z, weight, error, message):
         ({"hessian": "fisher"}, r"^hessian must be one of 'floored', 'exact', 'majorizing', got 'fisher'\.$"),
         ({"hessian_factor": 0.0}, r"^hessian_factor must be a finite number > 0, got 0\.0\.$"),
         ({"hessian_factor": np.nan}, r"^hessian_factor must be a finite number > 0, got nan\.$"),
+        ({"hessian_factor": np.inf}, r"^hessian_factor must be a finite number > 0, got inf\.$"),
         ({"hessian_factor": "2"}, r"^hessian_factor must be a finite number > 0, got '2'\.$"),
         ({"out": (ZEROS,)}, r"^out must be two float arrays of shape \(2, 3\), got 1\.$"),
         ({"out": (ZEROS, ZEROS.T)}, r"^out must be two .* \(2, 3\), got float64 of shape \(3, 2\)\.$"),
