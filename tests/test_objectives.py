@@ -71,6 +71,10 @@ ENTRY_POINTS = [
 ]
 
 
+def bind(objective, y, weight=None):
+    return objective.bind(y == 1, weight)
+
+
 class NaiveObjective:
     """What the objective has to come to, by way of the loss's public methods, without any cache."""
 
@@ -95,7 +99,7 @@ def test_one_object_serves_all_entry_points(data, train, native, weighted, start
     predicted = train(objective, X, y, weight, start)
     assert np.ptp(predicted) > 1
 
-    bound = native(objective.bind(y == 1, weight), X, y, weight, start)
+    bound = native(bind(objective, y, weight), X, y, weight, start)
     assert_allclose(predicted, bound, rtol=1e-6, atol=1e-6)
     naive = native(NaiveObjective(loss, "floored", y, weight), X, y, weight, start)
     assert_allclose(predicted, naive, rtol=1e-5, atol=1e-5)
@@ -181,7 +185,7 @@ def test_gradients_are_those_of_the_loss_in_float32(dtype, gamma):
     loss = BinaryFocalLoss(gamma, (0.5, 2.0))
     objective = FocalObjective(loss, "exact")
     expected = loss.gradient_hessian(y, z, weight)
-    for result in (objective(y, z, weight), objective.bind(y == 1, weight)(z)):
+    for result in (objective(y, z, weight), bind(objective, y, weight)(z)):
         for a, b in zip(result, expected, strict=True):
             assert a.dtype == np.float32
             assert a.flags.c_contiguous
@@ -321,16 +325,16 @@ def test_pickle_copy_equality(data):
     assert objective != FocalObjective(BinaryFocalLoss(1.5, 0.25))
     assert objective != FocalObjective(BinaryFocalLoss(1.5), "majorizing")
     assert FocalObjective() == FocalObjective(BinaryFocalLoss(2.0), "floored")
-    assert repr(FocalObjective()) == (
-        "FocalObjective(loss=BinaryFocalLoss(gamma=2.0, alpha=None), hessian='floored')"
-    )
+    # neither labels nor weights: hosts print it among their parameters
+    assert repr(objective) == repr(FocalObjective(BinaryFocalLoss(1.5, 0.25), "majorizing"))
+    assert "BinaryFocalLoss(gamma=1.5, alpha=0.25), hessian='majorizing'" in repr(objective)
     with pytest.raises(FrozenInstanceError):
         objective.hessian = "exact"
 
 
 def test_bound_objective_pickles():
     y, z = np.array([0, 1, 1]), np.array([0.3, -1.0, 2.0])
-    bound = FocalObjective().bind(y == 1, np.array([1.0, 2.0, 3.0]))
+    bound = bind(FocalObjective(), y, np.array([1.0, 2.0, 3.0]))
     expected = [a.copy() for a in bound(z)]
     assert_array_equal(pickle.loads(pickle.dumps(bound))(z), expected)
     assert (
@@ -375,7 +379,7 @@ def test_raw_predictions_that_are_not_finite(bad, dtype, gamma):
     with pytest.raises(ValueError, match=message):
         objective(y, z)
     with pytest.raises(ValueError, match=message):
-        objective.bind(y == 1, None)(z)
+        bind(objective, y)(z)
 
 
 def test_huge_finite_raw_predictions_are_no_error():
@@ -398,7 +402,7 @@ def test_weights_beyond_float32(z, dtype):
     with pytest.raises(ValueError, match=message):
         FocalObjective()(y, z, weight)
     with pytest.raises(ValueError, match=message):
-        FocalObjective().bind(y == 1, weight)(z)
+        bind(FocalObjective(), y, weight)(z)
     with pytest.raises(ValueError, match=message):
         FocalObjective(BinaryFocalLoss(2.0, (1.0, 1e300)))(y, z)
 
@@ -437,8 +441,8 @@ def test_an_infinite_base_margin_is_named(data):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((2.0,), TypeError, r"^loss must be a \w+, got 2\.0 \(float\)\.$"),
-        ((BinaryFocalLoss,), TypeError, r"^loss must be a \w+, got <class .*> \(type\)\.$"),
+        ((2.0,), TypeError, r"^loss must be a .+, got 2\.0 \(float\)\.$"),
+        ((BinaryFocalLoss,), TypeError, r"^loss must be a .+, got <class .*> \(type\)\.$"),
         ((BinaryFocalLoss(), "fisher"), ValueError, r"^hessian must be one of .*, got 'fisher'\.$"),
         ((BinaryFocalLoss(), None), ValueError, r"^hessian must be one of .*, got None\.$"),
     ],
@@ -461,4 +465,4 @@ def test_call_errors():
     with pytest.raises(ValueError, match=r"^sample_weight must have shape \(2,\), got shape \(3,\)\.$"):
         objective(y, np.zeros(2), np.ones(3))
     with pytest.raises(ValueError, match=r"^raw_prediction must have shape \(2,\), got \(3,\)\.$"):
-        objective.bind(y == 1, None)(np.zeros(3))
+        bind(objective, y)(np.zeros(3))
