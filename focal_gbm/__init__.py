@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from focal_gbm.lightgbm import FocalLGBMClassifier
-    from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss
+    from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
     from focal_gbm.metrics import FocalMetric, focal_loss
     from focal_gbm.objectives import FocalObjective
     from focal_gbm.xgboost import FocalXGBClassifier
@@ -24,6 +24,7 @@ _MODULES = {
     "FocalObjective": "objectives",
     "FocalXGBClassifier": "xgboost",
     "MulticlassFocalLoss": "losses",
+    "MultilabelFocalLoss": "losses",
     "focal_loss": "metrics",
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "FocalObjective",
     "FocalXGBClassifier",
     "MulticlassFocalLoss",
+    "MultilabelFocalLoss",
     "__version__",
     "focal_loss",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,21 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
-from focal_gbm._validation import FloatArray, check_choice, check_gamma, check_sample_weight
+from focal_gbm._validation import (
+    FloatArray,
+    check_binary_labels,
+    check_choice,
+    check_gamma,
+    check_sample_weight,
+)
 from focal_gbm.alpha import resolve_alpha
-from focal_gbm.losses import BinaryFocalLoss
+from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, MultilabelFocalLink
+from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 from focal_gbm.losses.binary import HESSIANS
-from focal_gbm.objectives import BoundObjective, FocalObjective
+from focal_gbm.objectives import BoundObjective, FocalObjective, loss_scale_of_host
 
 #: The parameters that the estimators add to their host's.
-FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "hessian", "probability")
+FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "focal_scale", "hessian", "probability")
 
 #: Layout of the saved state; raised when an older reader could not understand a newer writer.
 _STATE_FORMAT = 1
@@ -32,32 +40,52 @@ class FocalState:
     """What a fitted estimator knows beyond its booster."""
 
     classes: NDArray[Any]
-    loss: BinaryFocalLoss
+    loss: FocalLoss
 
-    def probabilities(self, raw_prediction: FloatArray, probability: str) -> FloatArray:
-        """Return class probabilities of shape (n, 2): the posterior or the focal score."""
-        link = self.loss.link if probability == "posterior" else BinaryFocalLoss(gamma=0.0).link
-        return link.probabilities(raw_prediction)
+    def link(self, probability: str) -> BinaryFocalLink | MulticlassFocalLink | MultilabelFocalLink:
+        """Return the link of the posterior or of the focal score."""
+        return self.loss.link if probability == "posterior" else self.loss.link.of_score
 
     def decisions(self, raw_prediction: FloatArray) -> NDArray[Any]:
-        """Return the labels with the largest focal score."""
-        return np.asarray(self.classes[(raw_prediction > 0).astype(np.intp)])
+        """Return the labels with the largest focal score; 0 and 1 a label where there are many labels."""
+        return np.asarray(self.classes[self.codes(raw_prediction)])
+
+    def codes(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
+        """Return the positions of `decisions` in `classes`."""
+        if isinstance(self.loss, MulticlassFocalLoss):
+            return raw_prediction.argmax(axis=1)
+        return (raw_prediction > 0).astype(np.intp)
 
 
 class FitPlan(NamedTuple):
     """All that one fit needs to know about its labels."""
 
     state: FocalState
-    encoder: LabelEncoder
-    labels: NDArray[np.intp]  #: codes into `state.classes`
+    encoder: LabelEncoder | None  #: None for many labels
+    labels: NDArray[Any]  #: codes into `state.classes`, of shape (n,); booleans of shape (n, n_labels)
     sample_weight: FloatArray | None
     objective: BoundObjective
-    start: float  #: the constant score at which training starts
+    start: FloatArray  #: the constant scores at which training starts, one a tree of a round
 
     def hessian_at_start(self) -> float:
         """Return the sum of all Hessians in the first round, what a leaf's least weight is part of."""
-        _, hessian = self.objective(np.full(len(self.labels), self.start))
+        shape = self.state.loss.raw_shape(len(self.labels))
+        _, hessian = self.objective(np.broadcast_to(self.start.reshape(shape[1:]), shape))
         return float(hessian.sum(dtype=np.float64))
+
+    def encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
+        """Return the codes of the labels of an evaluation set."""
+        if self.encoder is None:
+            return _as_indicator(y, name, n_labels=self.labels.shape[1])
+        labels = _as_labels(y, name)
+        try:
+            return np.asarray(self.encoder.transform(labels))
+        except (ValueError, TypeError):
+            known = self.encoder.classes_
+            unseen = sorted({str(label) for label in np.unique(labels)} - {str(label) for label in known})
+            raise ValueError(
+                f"{name} must hold only labels seen in y, {known.tolist()}, got {', '.join(unseen)}."
+            ) from None
 
 
 class FocalClassifierMixin:
@@ -65,9 +93,13 @@ class FocalClassifierMixin:
 
     focal_gamma: float
     focal_alpha: Any
+    focal_scale: float | str
     hessian: str
     probability: str
     _focal_state: FocalState
+
+    _host: str  #: "xgboost" or "lightgbm"
+    _takes_many_labels = False
 
     def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
         """Return (name, α) for each of the host's own parameters that weights the classes."""
@@ -85,42 +117,103 @@ class FocalClassifierMixin:
         )
         if unknown:
             raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
-        y = _as_labels(y, "y")
-        check_consistent_length(X, y)
+
+        y = _as_array(y, "y")
+        if y.ndim == 2 and y.shape[1] > 1:
+            return self._plan_many_labels(X, y, sample_weight, gamma)
+        labels = _as_labels(y, "y")
+        check_consistent_length(X, labels)
         encoder = LabelEncoder()
-        labels = encoder.fit_transform(y)
+        labels = encoder.fit_transform(labels)
         classes = encoder.classes_
-        if len(classes) == 0:
-            raise ValueError("y must hold two classes, got 0 samples.")
-        if len(classes) == 1:
-            raise ValueError(f"y must hold two classes, got one class only: {classes[0]!r}.")
-        if len(classes) > 2:
+        if len(classes) < 2:
             raise ValueError(
-                "Only binary classification is supported. The type of the target is multiclass: y must "
-                f"hold two classes, got {len(classes)}."
+                "y must hold two classes or more, got "
+                + (f"one class only: {classes[0]!r}." if len(classes) else "0 samples.")
             )
         weight = check_sample_weight(sample_weight, len(labels))
-        counts = np.bincount(labels, weights=weight, minlength=2).astype(np.float64)
-        if not counts.all():
-            empty = classes[int(counts.argmin())]
-            raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
+        counts = _class_counts(labels, weight, classes)
+        weights = self._class_weights(classes, counts)
+        loss: BinaryFocalLoss | MulticlassFocalLoss
+        if len(classes) == 2:
+            loss = BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
+        else:
+            loss = MulticlassFocalLoss(len(classes), gamma, weights)
+        return self._plan(FocalState(classes, loss), encoder, labels, weight, counts)
+
+    def _plan_many_labels(
+        self, X: Any, y: NDArray[Any], sample_weight: ArrayLike | None, gamma: float
+    ) -> FitPlan:
+        if not self._takes_many_labels:
+            raise ValueError(
+                f"y should be a 1d array of shape (n_samples,), got shape {y.shape}. LightGBM has no "
+                f"many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
+                f"ClassifierChain({type(self).__name__}())."
+            )
+        labels = _as_indicator(y, "y")
+        check_consistent_length(X, labels)
+        weight = check_sample_weight(sample_weight, len(labels))
+        n_labels = labels.shape[1]
+        classes = np.arange(2)
+        counts = np.array([_class_counts(labels[:, j], weight, classes, j) for j in range(n_labels)])
+        alphas = self.focal_alpha
+        if not isinstance(alphas, (list, np.ndarray)):
+            alphas = [alphas] * n_labels
+        if len(alphas) != n_labels:
+            raise ValueError(
+                f"focal_alpha must be one α for all labels or a list of one for each of the {n_labels} "
+                f"labels, got {len(alphas)}."
+            )
+        columns = tuple(
+            BinaryFocalLoss(gamma, self._class_weights(classes, counts[j], alpha))  # type: ignore[arg-type]
+            for j, alpha in enumerate(alphas)
+        )
+        state = FocalState(classes, MultilabelFocalLoss(columns))
+        return self._plan(state, None, labels, weight, counts)
+
+    def _plan(
+        self,
+        state: FocalState,
+        encoder: LabelEncoder | None,
+        labels: NDArray[Any],
+        weight: FloatArray | None,
+        class_counts: FloatArray,
+    ) -> FitPlan:
+        shares = class_counts / class_counts.sum(axis=-1, keepdims=True)
+        # a base rate a tree: of class 1, of every class, of every label
+        rates = shares if isinstance(state.loss, MulticlassFocalLoss) else shares[..., 1]
+        objective = FocalObjective(state.loss, self.hessian, self._scale(state.loss, shares))
+        return FitPlan(
+            state=state,
+            encoder=encoder,
+            labels=labels,
+            sample_weight=weight,
+            objective=objective.bind(labels, weight, self._host),
+            start=np.atleast_1d(state.loss.link.link(rates)),
+        )
+
+    def _class_weights(
+        self, classes: NDArray[Any], counts: FloatArray, alpha: Any = ...
+    ) -> tuple[float, ...] | None:
+        alpha = self.focal_alpha if alpha is ... else alpha
         alphas = self._host_alpha(classes, counts)
-        if self.focal_alpha is not None or not alphas:
-            alphas.append(("focal_alpha", self.focal_alpha))
+        if alpha is not None or not alphas:
+            alphas.append(("focal_alpha", alpha))
         if len(alphas) > 1:
             given = " and ".join(f"{name}={value!r}" for name, value in alphas)
             raise ValueError(f"Only one parameter can weight the classes, got {given}.")
         name, alpha = alphas[0]
-        weights = resolve_alpha(alpha, classes, counts, name)
-        loss = BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
-        return FitPlan(
-            state=FocalState(classes, loss),
-            encoder=encoder,
-            labels=labels,
-            sample_weight=weight,
-            objective=FocalObjective(loss, self.hessian).bind(labels == 1, weight),
-            start=float(loss.link.link(counts[1] / counts.sum())),
-        )
+        return resolve_alpha(alpha, classes, counts, name)
+
+    def _scale(self, loss: FocalLoss, shares: FloatArray) -> float | tuple[float, ...]:
+        scale = self.focal_scale
+        if isinstance(scale, str) and scale == "host":
+            return loss_scale_of_host(loss, shares, self.hessian)
+        if isinstance(scale, (bool, np.bool_)) or not isinstance(scale, Real):
+            raise TypeError(f"focal_scale must be 'host' or a number > 0, got {scale!r}.")
+        if not 0.0 < float(scale) < np.inf:
+            raise ValueError(f"focal_scale must be 'host' or a number > 0, got {scale!r}.")
+        return float(scale)
 
     def _state(self) -> FocalState:
         if not hasattr(self, "_focal_state"):
@@ -132,7 +225,7 @@ class FocalClassifierMixin:
 
     def _probabilities(self, raw_prediction: FloatArray) -> FloatArray:
         check_choice(self.probability, ("posterior", "score"), "probability")
-        return self._state().probabilities(raw_prediction, self.probability)
+        return self._state().link(self.probability).probabilities(raw_prediction)
 
     def _warn_no_split(self, why: str) -> None:
         warnings.warn(
@@ -145,16 +238,16 @@ class FocalClassifierMixin:
     # The state as text, so that a saved model needs no pickle.
 
     def _state_to_json(self) -> str:
-        state = self._state()
+        state, scale = self._state(), self.focal_scale
         return json.dumps(
             {
                 "format": _STATE_FORMAT,
-                "gamma": state.loss.gamma,
-                "alpha": None if state.loss.alpha is None else list(state.loss.class_weights),
+                **_loss_to_json(state.loss),
                 "classes": _array_to_json(state.classes, "the class labels"),
                 "parameters": {
                     "focal_gamma": float(self.focal_gamma),
                     "focal_alpha": _alpha_to_json(self.focal_alpha),
+                    "focal_scale": scale if isinstance(scale, str) else float(scale),
                     "hessian": self.hessian,
                     "probability": self.probability,
                 },
@@ -168,30 +261,41 @@ class FocalClassifierMixin:
             saved = json.loads(text)
             if saved["format"] != _STATE_FORMAT:
                 raise ValueError(f"its layout is {saved['format']!r}, this version reads {_STATE_FORMAT}")
-            alpha = None if saved["alpha"] is None else tuple(saved["alpha"])
-            state = FocalState(_array_from_json(saved["classes"]), BinaryFocalLoss(saved["gamma"], alpha))
+            classes = _array_from_json(saved["classes"])
+            state = FocalState(classes, _loss_from_json(saved, len(classes)))
             parameters = {name: saved["parameters"][name] for name in FOCAL_PARAMETERS}
             parameters["focal_alpha"] = _alpha_from_json(parameters["focal_alpha"])
-            if state.classes.shape != (2,):
-                raise ValueError(f"it holds class labels of shape {state.classes.shape}")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"The focal_gbm entry of the model cannot be read: {error}.") from error
         return state, parameters
 
 
-def encode_labels(y: ArrayLike, encoder: LabelEncoder, name: str) -> NDArray[np.intp]:
-    """Return the codes of the labels of an evaluation set."""
-    labels = _as_labels(y, name)
-    try:
-        return np.asarray(encoder.transform(labels))
-    except (ValueError, TypeError):
-        unseen = sorted({str(label) for label in np.unique(labels)} - {str(c) for c in encoder.classes_})
+def _class_counts(
+    labels: NDArray[Any], weight: FloatArray | None, classes: NDArray[Any], column: int | None = None
+) -> FloatArray:
+    """Return the weight of every class; each must have some."""
+    counts = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
+    if not counts.all():
+        empty = classes[int(counts.argmin())]
+        where = "" if column is None else f" of label {column}"
+        what = "sample_weight" if column is None or weight is not None else "y"
+        raise ValueError(f"{what} must leave every class{where} some weight, got none for {empty!r}.")
+    return counts
+
+
+def _as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.bool_]:
+    """Return 0/1 labels of shape (n_samples, n_labels) as booleans."""
+    labels = _as_array(y, name)
+    if labels.ndim != 2 or labels.shape[1] != (n_labels or labels.shape[1]):
         raise ValueError(
-            f"{name} must hold only labels seen in y, {encoder.classes_.tolist()}, got {', '.join(unseen)}."
-        ) from None
+            f"{name} must have shape (n_samples, {n_labels or 'n_labels'}), got shape {labels.shape}."
+        )
+    return np.column_stack(
+        [check_binary_labels(labels[:, j], f"column {j} of {name}") for j in range(labels.shape[1])]
+    )
 
 
-def _as_labels(y: Any, name: str) -> NDArray[Any]:
+def _as_array(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
     if hasattr(y, "collect"):  # a polars LazyFrame
@@ -199,7 +303,11 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
     nullable = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of pandas: Int64, boolean, ...
     if nullable is not None and not y.isna().any():
         y = y.to_numpy(dtype=nullable)  # scikit-learn would make floats of all of them
-    labels = np.asarray(column_or_1d(y, warn=True))
+    return np.asarray(y)
+
+
+def _as_labels(y: Any, name: str) -> NDArray[Any]:
+    labels = np.asarray(column_or_1d(_as_array(y, name), warn=True))
     if labels.dtype == np.float16:
         raise TypeError(f"{name} must hold labels of an exact type, got float16.")
     assert_all_finite(labels, input_name=name)
@@ -224,6 +332,35 @@ def _array_from_json(saved: dict[str, Any]) -> NDArray[Any]:
     return np.array(saved["values"], dtype=dtype)
 
 
+def _loss_to_json(loss: FocalLoss) -> dict[str, Any]:
+    if isinstance(loss, MultilabelFocalLoss):
+        return {
+            "kind": "multilabel",
+            "gamma": loss.columns[0].gamma,
+            "alpha": [_loss_to_json(column)["alpha"] for column in loss.columns],
+        }
+    return {
+        "kind": "binary" if isinstance(loss, BinaryFocalLoss) else "multiclass",
+        "gamma": loss.gamma,
+        "alpha": None if loss.alpha is None else list(loss.class_weights),
+    }
+
+
+def _loss_from_json(saved: dict[str, Any], n_classes: int) -> FocalLoss:
+    kind, gamma, alpha = saved["kind"], saved["gamma"], saved["alpha"]
+    if kind == "multilabel":
+        return MultilabelFocalLoss(tuple(BinaryFocalLoss(gamma, _tuple(column)) for column in alpha))
+    if kind == "multiclass":
+        return MulticlassFocalLoss(n_classes, gamma, _tuple(alpha))
+    if kind != "binary" or n_classes != 2:
+        raise ValueError(f"it is {kind!r} with {n_classes} classes")
+    return BinaryFocalLoss(gamma, _tuple(alpha))
+
+
+def _tuple(values: list[float] | None) -> Any:
+    return None if values is None else tuple(values)
+
+
 def _alpha_to_json(alpha: Any) -> Any:
     """Return a form of `focal_alpha` that JSON keeps apart: tuple, dict and array become objects."""
     if alpha is None or isinstance(alpha, str):
@@ -235,10 +372,12 @@ def _alpha_to_json(alpha: Any) -> Any:
         return {"labels": labels["values"], "weights": [float(weight) for weight in alpha.values()]}
     if np.ndim(alpha) == 0:
         return float(alpha)
-    return [float(weight) for weight in alpha]
+    return [_alpha_to_json(one) for one in alpha]  # many labels may mix forms
 
 
 def _alpha_from_json(saved: Any) -> Any:
+    if isinstance(saved, list):
+        return [_alpha_from_json(one) for one in saved]
     if not isinstance(saved, dict):
         return saved
     if "effective" in saved:

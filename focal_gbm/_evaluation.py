@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from focal_gbm._classifier import FocalState
 from focal_gbm._validation import FloatArray
@@ -36,53 +37,64 @@ class Evaluation:
     probability: str
 
     def prediction_for(self, metric: Callable[..., Any], raw_prediction: FloatArray) -> FloatArray:
-        """Return what a user's metric is to see: the probability of class 1.
+        """Return what a user's metric is to see: P(y=1), or the probabilities of classes or labels.
 
         A `FocalMetric` sees the scale that it was made for.
         """
+        probability = self.probability
         if isinstance(metric, FocalMetric):
             if metric.prediction == "raw":
                 return raw_prediction
-            return self.state.probabilities(raw_prediction, "score")[:, 1]
-        return self.state.probabilities(raw_prediction, self.probability)[:, 1]
+            probability = "score"
+        return self._probabilities(raw_prediction, probability)
 
     def value(
         self,
         kind: str,
-        positive: NDArray[np.bool_],
+        labels: NDArray[Any],
         raw_prediction: FloatArray,
         weight: FloatArray | None,
         threshold: float | None = None,
     ) -> float:
-        """Return a metric's weighted mean over rows.
+        """Return a metric's weighted mean over rows, or rows and labels.
 
         Parameters
         ----------
-        kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root"}
-        positive : ndarray of bool of shape (n_samples,)
-        raw_prediction : ndarray of shape (n_samples,)
+        kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root", "auc"}
+            "auc" is for many classes: each against the rest, weighted by its frequency.
+        labels : ndarray
+            Codes, booleans for two classes and for many labels.
+        raw_prediction : ndarray
         weight : ndarray of shape (n_samples,) or None
         threshold : float or None
             For "error": the probability above which class 1 is predicted, None for what `predict` does.
         """
         if kind == FOCAL_LOSS:
-            return mean_focal_loss(self.state.loss, positive, raw_prediction, weight)
+            return mean_focal_loss(self.state.loss, labels, raw_prediction, weight)
         if kind == "log_loss":
-            logit = raw_prediction
-            if self.probability == "posterior":
-                logit = self.state.loss.link.posterior_logit(raw_prediction)
-            return _average(np.logaddexp(0, np.where(positive, -logit, logit)), weight)
+            return _average(self.state.link(self.probability).log_loss(labels, raw_prediction), weight)
         if kind == "error" and threshold is None:
-            return _average((raw_prediction > 0) != positive, weight)
-        probability = self.state.probabilities(raw_prediction, self.probability)
+            return _average(self.state.codes(raw_prediction) != labels, weight)
+        probability = self._probabilities(raw_prediction, self.probability)
         if kind == "error":
-            return _average((probability[:, 1] > threshold) != positive, weight)
-        off = np.where(positive, probability[:, 0], probability[:, 1])
+            return _average((probability > threshold) != labels, weight)
+        if kind == "auc":
+            return float(
+                roc_auc_score(
+                    labels, probability, multi_class="ovr", average="weighted", sample_weight=weight
+                )
+            )
+        off = np.where(labels, 1 - probability, probability)
         if kind == "absolute":
             return _average(off, weight)
         squared = _average(off * off, weight)
         return float(np.sqrt(squared)) if kind == "root" else squared
 
+    def _probabilities(self, raw_prediction: FloatArray, probability: str) -> FloatArray:
+        return self.state.link(probability).inverse(raw_prediction)
+
 
 def _average(values: NDArray[Any], weight: FloatArray | None) -> float:
+    if values.ndim == 2:
+        values = values.mean(axis=1, dtype=np.float64)
     return float(np.average(values.astype(np.float64, copy=False), weights=weight))

@@ -15,10 +15,11 @@ from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import LabelEncoder
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, encode_labels
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState
 from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
 from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss
 
 # LightGBM's names for one parameter, from its table of aliases.
 _OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
@@ -37,18 +38,31 @@ _NUM_CLASS = ("num_class", "num_classes")
 _POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 _NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
 
-#: Metrics that see only the order of predictions: right on raw scores.
-_HOST_METRICS = ("auc", "average_precision")
+#: The host's metrics that are right on raw scores: they see only the order of predictions.
+_HOST_METRICS = {BinaryFocalLoss: ("auc", "average_precision"), MulticlassFocalLoss: ("auc_mu",)}
+
+_LOG_LOSS_NAMES = ("logloss", "binary_logloss", "multi_logloss")
+_ERROR_NAMES = ("error", "binary_error", "multi_error")
 
 #: Metrics that judge a probability or a decision: by LightGBM's names, (the name it reports, our kind).
+#: As the host does, the two-class and the many-class name of a metric stand for each other.
 _SCALED_METRICS = {
-    "focal_loss": ("focal_loss", FOCAL_LOSS),
-    **dict.fromkeys(("binary_logloss", "logloss", "binary"), ("binary_logloss", "log_loss")),
-    **dict.fromkeys(("cross_entropy", "xentropy"), ("cross_entropy", "log_loss")),
-    **dict.fromkeys(("binary_error", "error"), ("binary_error", "error")),
-    **dict.fromkeys(("l1", "mean_absolute_error", "mae", "regression_l1"), ("l1", "absolute")),
-    **dict.fromkeys(("l2", "mean_squared_error", "mse", "regression_l2", "regression"), ("l2", "squared")),
-    **dict.fromkeys(("rmse", "root_mean_squared_error", "l2_root"), ("rmse", "root")),
+    BinaryFocalLoss: {
+        "focal_loss": ("focal_loss", FOCAL_LOSS),
+        **dict.fromkeys((*_LOG_LOSS_NAMES, "binary"), ("binary_logloss", "log_loss")),
+        **dict.fromkeys(("cross_entropy", "xentropy"), ("cross_entropy", "log_loss")),
+        **dict.fromkeys(_ERROR_NAMES, ("binary_error", "error")),
+        **dict.fromkeys(("l1", "mean_absolute_error", "mae", "regression_l1"), ("l1", "absolute")),
+        **dict.fromkeys(
+            ("l2", "mean_squared_error", "mse", "regression_l2", "regression"), ("l2", "squared")
+        ),
+        **dict.fromkeys(("rmse", "root_mean_squared_error", "l2_root"), ("rmse", "root")),
+    },
+    MulticlassFocalLoss: {
+        "focal_loss": ("focal_loss", FOCAL_LOSS),
+        **dict.fromkeys((*_LOG_LOSS_NAMES, "multiclass", "softmax"), ("multi_logloss", "log_loss")),
+        **dict.fromkeys(_ERROR_NAMES, ("multi_error", "error")),
+    },
 }
 
 #: How a user says that no metric is wanted.
@@ -73,6 +87,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
         Class counts are sums of `sample_weight`. Without `focal_alpha`, the host's `class_weight`,
         `is_unbalance` or `scale_pos_weight` is honoured as class weights; two of them are refused.
+    focal_scale : "host" or float, default="host"
+        Multiplies the loss. It changes no minimum, only the size of Hessians beside
+        `min_child_weight`, `reg_lambda` and the like. "host" keeps the meaning that these have for
+        the log loss, see `focal_gbm.objectives.loss_scale_of_host`; 1.0 is the loss as published.
     hessian : {"floored", "exact", "majorizing"}, default="floored"
         Second derivative handed to LightGBM, see `BinaryFocalLoss.gradient_hessian`.
     probability : {"posterior", "score"}, default="posterior"
@@ -86,7 +104,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (2,)
+    classes_ : ndarray of shape (n_classes,)
         The labels.
 
     Notes
@@ -109,6 +127,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         *,
         focal_gamma: float = 2.0,
         focal_alpha: Any = None,
+        focal_scale: float | str = "host",
         hessian: str = "floored",
         probability: str = "posterior",
         boosting_type: str = "gbdt",
@@ -134,6 +153,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     ) -> None:
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
+        self.focal_scale = focal_scale
         self.hessian = hessian
         self.probability = probability
         super().__init__(
@@ -159,10 +179,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             **kwargs,
         )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
+    _host = "lightgbm"
 
     def fit(  # type: ignore[override]
         self,
@@ -191,7 +208,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
             Whatever LGBMClassifier takes.
         y : array-like of shape (n_samples,)
-            Labels of any type, two classes.
+            Labels of any type, of two classes or more. For many labels wrap the estimator in
+            `sklearn.multioutput.MultiOutputClassifier` or `ClassifierChain`.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k is k copies of the row: in the loss, the start, α and the metrics.
         init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_init_score, \
@@ -210,9 +228,12 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         self._refuse_parameters()
         plan = self._plan_fit(X, y, sample_weight)
+        name, n_classes = self._given(_NUM_CLASS)
+        if n_classes not in (None, 1 if len(plan.start) == 1 else len(plan.start)):
+            raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
         self._check_same_classes(init_model, plan)
         has_start = init_score is None and init_model is None and self._boost_from_average()
-        start = plan.start if has_start else 0.0
+        start = plan.start if has_start else np.zeros_like(plan.start)
 
         sets = _eval_sets(eval_set, eval_X, eval_y)
         eval_labels = []
@@ -220,18 +241,18 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             if data is X and labels is y:
                 codes = plan.labels  # the host knows its training set by identity
             else:
-                codes = encode_labels(labels, plan.encoder, f"the labels of evaluation set {i}")
+                codes = plan.encode(labels, f"the labels of evaluation set {i}")
             check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
             eval_labels.append(codes)
         if eval_class_weight is not None:
             given = [_item(eval_class_weight, i) for i in range(len(sets))]
             eval_class_weight = [_encoded(weights, plan.encoder) for weights in given]
-        if start:
-            init_score = np.full(len(plan.labels), start)
+        if start.any():
+            init_score = _constant_score(start, len(plan.labels))
             # As the host, whose start is part of the first tree: on top of what the user gives.
             given = [_item(eval_init_score, i) for i in range(len(sets))]
             eval_init_score = [
-                np.full(len(codes), start) if score is None else start + np.asarray(score)
+                _constant_score(start, len(codes), score)
                 for codes, score in zip(eval_labels, given, strict=True)
             ]
 
@@ -256,15 +277,14 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 init_model=init_model,
                 **_evaluation_arguments([data for data, _ in sets], eval_labels, X, eval_set is not None),
             )
-            booster = _baked(self._Booster, [start])
+            booster = _baked(self._Booster, start, plan.state)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
         del self._training
         self.class_weight = before["class_weight"]
-        self._set_model(booster, plan.encoder)
-        self._focal_state = plan.state
+        self._set_model(booster, plan.state)
         if not booster.feature_importance("split").any():
             self._warn_no_split(self._why_no_split(plan))
         return self
@@ -322,9 +342,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
 
         Returns
         -------
-        ndarray of float64 of shape (n_samples, 2)
-            In the order of `classes_`: the posterior, or σ(z) with ``probability="score"``; or what
-            the host returns for `raw_score`, `pred_leaf` and `pred_contrib`.
+        ndarray of float64 of shape (n_samples, n_classes)
+            In the order of `classes_`: the posterior, or σ(z) or softmax(z) with
+            ``probability="score"``; or what the host returns for `raw_score`, `pred_leaf` and
+            `pred_contrib`.
         """
         self._state()
         if raw_score or pred_leaf or pred_contrib:
@@ -345,11 +366,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         validate_features: bool = False,
         **kwargs: Any,
     ) -> FloatArray:
-        """Return focal scores z; `predict` is ``classes_[1]`` where they are positive.
+        """Return focal scores z; `predict` is the class of the largest, or class 1 where z > 0.
 
         Returns
         -------
-        ndarray of float64 of shape (n_samples,)
+        ndarray of float64 of shape (n_samples,), or (n_samples, n_classes) for more than two classes
         """
         self._state()
         return self._raw_prediction(X, start_iteration, num_iteration, validate_features, **kwargs)
@@ -428,27 +449,24 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         state, parameters = self._state_from_json(estimator)
         booster = lightgbm.Booster(model_str=text)
         booster.best_iteration = best_iteration
-        encoder = LabelEncoder()
-        encoder.classes_ = state.classes
-
         self.set_params(**parameters)
         self._n_features = self._n_features_in = booster.num_feature()
         self._fitted_with_feature_names = named
         self._best_iteration = best_iteration
         self._best_score = {}
         self._evals_result = {}
-        self._objective = "binary"
-        self._n_classes = 2
-        self._set_model(booster, encoder)
-        self._focal_state = state
+        self._objective = "binary" if len(state.classes) == 2 else "multiclass"
+        self._set_model(booster, state)
         self.fitted_ = True
         return self
 
-    def _set_model(self, booster: lightgbm.Booster, encoder: LabelEncoder) -> None:
+    def _set_model(self, booster: lightgbm.Booster, state: FocalState) -> None:
         self._Booster = booster
-        self._le = encoder
-        self._classes = encoder.classes_
-        self._class_map = {label: code for code, label in enumerate(encoder.classes_)}
+        self._focal_state = state
+        self._le = LabelEncoder()
+        self._le.classes_ = self._classes = state.classes
+        self._n_classes = len(state.classes)
+        self._class_map = {label: code for code, label in enumerate(state.classes)}
 
     # What fit is made of
 
@@ -487,9 +505,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         name, sigmoid = self._given(["sigmoid"], 1.0)
         if sigmoid != 1:
             raise ValueError(f"sigmoid must be 1, got {sigmoid!r}: the focal link has no other slope.")
-        name, n_classes = self._given(_NUM_CLASS, 1)
-        if n_classes != 1:
-            raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
+        if self._given(["multi_error_top_k"], 1)[1] != 1:
+            raise ValueError(
+                "multi_error_top_k must be 1: multi_error is computed on what `predict` returns."
+            )
 
     def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
         given: list[tuple[str, Any]] = []
@@ -574,26 +593,29 @@ class _Metrics:
         self.host: list[str] = []
         self.ours: list[_Metric] = []
         seen: set[str] = set()
+        of_host = _HOST_METRICS[type(plan.state.loss)]
+        of_ours = _SCALED_METRICS[type(plan.state.loss)]
         for metric in asked:
             if callable(metric):
                 self.ours.append(_Metric(metric, evaluation))
                 continue
             if not isinstance(metric, str):
                 raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
-            name, kind = _SCALED_METRICS.get(metric, (metric, None))
+            name, kind = of_ours.get(metric, (metric, None))
             if metric in _NO_METRIC or name in seen:
                 continue
             seen.add(name)
             if kind is not None:
                 self.ours.append(_Metric((name, kind), evaluation))
-            elif metric in _HOST_METRICS:
+            elif metric in of_host:
                 self.host.append(metric)
             else:
-                known = ", ".join(sorted({*_HOST_METRICS, *_SCALED_METRICS}))
+                known = ", ".join(sorted({*of_host, *of_ours}))
                 raise ValueError(
-                    f"eval_metric and metric must be callables or among {known}, got {metric!r}."
+                    f"eval_metric and metric must be callables or among {known} for these labels, "
+                    f"got {metric!r}."
                 )
-        self._ours_first = bool(asked) and asked[0] not in _HOST_METRICS
+        self._ours_first = bool(asked) and asked[0] not in of_host
 
     def __call__(self, env: Any) -> None:
         if self._ours_first and self.host and self.ours:
@@ -612,16 +634,32 @@ class _Metric:
     def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
         if not callable(self._metric):
             name, kind = self._metric
-            return name, self._evaluation.value(kind, y_true > 0, raw_prediction, weight), False
+            two_classes = isinstance(self._evaluation.state.loss, BinaryFocalLoss)
+            labels = y_true > 0 if two_classes else y_true.astype(np.intp)
+            return name, self._evaluation.value(kind, labels, raw_prediction, weight), False
         prediction = self._evaluation.prediction_for(self._metric, raw_prediction)
         # The host counts parameters, too; groups are for ranking alone.
         arguments = (y_true, prediction, weight, None)
         return self._metric(*arguments[: len(inspect.signature(self._metric).parameters)])
 
 
-def _baked(booster: lightgbm.Booster, constants: Sequence[float]) -> lightgbm.Booster:
-    """Return the booster with start and sigmoid written into the model."""
-    text = bake(booster.model_to_string(num_iteration=-1), constants, "binary sigmoid:1")
+def _constant_score(start: FloatArray, n_samples: int, score: Any = None) -> FloatArray:
+    """Return the start for every row, on top of a user's scores, in a shape that LightGBM takes."""
+    if score is None:
+        score = np.zeros(n_samples)
+    score = np.asarray(score)
+    if len(start) == 1:
+        return score + start[0]
+    if score.ndim == 1 and score.size != n_samples:
+        score = score.reshape(len(start), n_samples).T  # the host's flat form is class after class
+    return score.reshape(n_samples, -1) + start
+
+
+def _baked(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> lightgbm.Booster:
+    """Return the booster with the start and the link to the score's probability written into the model."""
+    n_classes = len(state.classes)
+    objective = "binary sigmoid:1" if n_classes == 2 else f"multiclass num_class:{n_classes}"
+    text = bake(booster.model_to_string(num_iteration=-1), start.tolist(), objective)
     baked = lightgbm.Booster(model_str=text)
     baked.best_iteration, baked.best_score = booster.best_iteration, booster.best_score
     return baked

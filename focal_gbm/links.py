@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from focal_gbm._arrays import EXP_LIMIT, row_blocks
@@ -155,6 +155,27 @@ class BinaryFocalLink:
         expit(logits, out=out[..., 1])
         return out
 
+    @property
+    def of_score(self) -> BinaryFocalLink:
+        """The link of γ=0 without weights: σ(z), what the booster alone predicts."""
+        return BinaryFocalLink(gamma=0.0)
+
+    def log_loss(self, labels: NDArray[np.bool_], raw_prediction: FloatArray) -> FloatArray:
+        """Return -log P(y = label) for every row; no probability is formed, so none is clipped.
+
+        Parameters
+        ----------
+        labels : ndarray of bool
+        raw_prediction : ndarray of float32 or float64 of the same shape
+
+        Returns
+        -------
+        ndarray of the same shape, in nats
+        """
+        logit = self.posterior_logit(raw_prediction)
+        np.negative(logit, out=logit, where=labels)
+        return np.asarray(np.logaddexp(logit.dtype.type(0), logit, out=logit))
+
     def link(self, probability: ArrayLike) -> FloatArray:
         """Return the score at which the expected focal loss is least when P(y=1) is given.
 
@@ -287,6 +308,28 @@ class MulticlassFocalLink:
         log_posterior = self.log_posterior(raw_prediction)
         return np.exp(log_posterior, out=log_posterior)
 
+    probabilities = inverse
+
+    @property
+    def of_score(self) -> MulticlassFocalLink:
+        """The link of γ=0 without weights: softmax(z), what the booster alone predicts."""
+        return MulticlassFocalLink(0.0, (1.0,) * len(self.class_weights))
+
+    def log_loss(self, labels: NDArray[np.intp], raw_prediction: FloatArray) -> FloatArray:
+        """Return -log P(y = label) for every row, in nats.
+
+        Parameters
+        ----------
+        labels : ndarray of int of shape (n_samples,)
+        raw_prediction : ndarray of float32 or float64 of shape (n_samples, n_classes)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        log_posterior = self.log_posterior(raw_prediction)
+        return np.asarray(-np.take_along_axis(log_posterior, labels[:, np.newaxis], axis=1)[:, 0])
+
     def link(self, probabilities: ArrayLike) -> FloatArray:
         """Return the scores at which the expected focal loss is least when the probabilities are given.
 
@@ -331,6 +374,40 @@ class MulticlassFocalLink:
             raise ValueError(
                 f"{name} must have shape (n_samples, {n_classes}) or ({n_classes},), got {array.shape}."
             )
+
+
+@dataclass(frozen=True)
+class MultilabelFocalLink:
+    """A binary focal link for each label.
+
+    Parameters
+    ----------
+    columns : tuple of BinaryFocalLink
+    """
+
+    columns: tuple[BinaryFocalLink, ...]
+
+    def inverse(self, raw_prediction: ArrayLike) -> FloatArray:
+        """Return P(label = 1) for every label, of the shape (n_samples, n_labels) and dtype of the scores."""
+        z = check_raw_prediction(raw_prediction)
+        return np.stack([link.inverse(z[..., j]) for j, link in enumerate(self.columns)], axis=-1)
+
+    probabilities = inverse
+
+    @property
+    def of_score(self) -> MultilabelFocalLink:
+        """The link of γ=0 without weights: σ(z), what the booster alone predicts."""
+        return MultilabelFocalLink(tuple(column.of_score for column in self.columns))
+
+    def log_loss(self, labels: NDArray[np.bool_], raw_prediction: FloatArray) -> FloatArray:
+        """Return -log P(label) for every row and label, in nats."""
+        columns = [link.log_loss(labels[:, j], raw_prediction[:, j]) for j, link in enumerate(self.columns)]
+        return np.stack(columns, axis=-1)
+
+    def link(self, probability: ArrayLike) -> FloatArray:
+        """Return the scores of given probabilities of shape (n_samples, n_labels) or (n_labels,)."""
+        eta = np.asarray(probability, dtype=np.float64)
+        return np.stack([link.link(eta[..., j]) for j, link in enumerate(self.columns)], axis=-1)
 
 
 def _margins(z: FloatArray) -> FloatArray:

@@ -12,22 +12,21 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from focal_gbm._validation import (
-    FloatArray,
-    check_binary_labels,
-    check_choice,
-    check_raw_prediction,
-    check_sample_weight,
-)
-from focal_gbm.losses import BinaryFocalLoss
+from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction
+from focal_gbm.alpha import weights_by_label
+from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 
 
 def mean_focal_loss(
-    loss: BinaryFocalLoss, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
+    loss: FocalLoss, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
 ) -> float:
-    """Return the weighted mean loss, summed in float64 whatever the dtype of the prediction."""
+    """Return the weighted mean loss of rows, or of rows and labels.
+
+    It is summed in float64 whatever the dtype of the prediction.
+    """
     values = loss.loss(y_true, raw_prediction, sample_weight)
-    total = float(values.sum(dtype=np.float64))
+    n_labels = len(loss.columns) if isinstance(loss, MultilabelFocalLoss) else 1
+    total = float(values.sum(dtype=np.float64)) / n_labels
     if sample_weight is None:
         return total / len(values)
     return total / float(np.sum(sample_weight, dtype=np.float64))
@@ -52,16 +51,16 @@ def focal_loss(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels, of any type.
-    y_proba : array-like of shape (n_samples,) or (n_samples, 2)
-        Probabilities; one column is that of the second class in sorted order. Clipped to
-        [eps, 1-eps] with the eps of its dtype, as scikit-learn does.
+    y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Probabilities in the sorted order of the classes; one column is that of the second of two.
+        Clipped to [eps, 1-eps] with the eps of its dtype, as scikit-learn does.
     gamma : float, default=2.0
         Focusing parameter, >= 0.
-    alpha : None, float, dict or array-like of shape (2,), default=None
-        None, Lin's α for the second class, or class weights by label or in sorted order.
+    alpha : None, float, dict or array-like of shape (n_classes,), default=None
+        None, Lin's α for the second of two classes, or class weights by label or in sorted order.
     sample_weight : array-like of shape (n_samples,), default=None
-    labels : array-like of shape (2,), default=None
-        The two labels, where `y_true` may not hold both.
+    labels : array-like of shape (n_classes,), default=None
+        The labels, where `y_true` may not hold all of them.
 
     Returns
     -------
@@ -82,30 +81,38 @@ def focal_loss(
         if proba.dtype.kind not in "iub":
             raise TypeError(f"y_proba must be float32 or float64, got {proba.dtype}.")
         proba = proba.astype(np.float64)
-    if proba.ndim == 2 and proba.shape[1] == 2:
-        if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-5):
-            raise ValueError("y_proba must have rows that sum to 1.")
-        proba = proba[:, 1]
-    elif proba.ndim != 1:
-        raise ValueError(f"y_proba must have shape (n_samples,) or (n_samples, 2), got {proba.shape}.")
+    if proba.ndim not in (1, 2) or (proba.ndim == 2 and proba.shape[1] < 2):
+        raise ValueError(
+            f"y_proba must have shape (n_samples,) or (n_samples, n_classes), got {proba.shape}."
+        )
     check_consistent_length(y, proba, sample_weight)
     if not ((proba >= 0) & (proba <= 1)).all():
         raise ValueError("y_proba must lie in [0, 1].")
+    if proba.ndim == 2 and not np.allclose(proba.sum(axis=1), 1.0, atol=1e-5):
+        raise ValueError("y_proba must have rows that sum to 1.")
     classes = np.unique(y if labels is None else np.asarray(labels))
-    if len(classes) != 2:
+    n_classes = 2 if proba.ndim == 1 else proba.shape[1]
+    if len(classes) != n_classes:
+        number = "two" if n_classes == 2 else str(n_classes)
         raise ValueError(
-            f"y_true must hold two classes, got {classes.tolist()}; give both in labels if one is absent."
+            f"y_true must hold {number} classes, got {classes.tolist()}; give all in labels if one is absent."
         )
     unknown = ~np.isin(y, classes)
     if unknown.any():
         raise ValueError(f"y_true must hold only the labels {classes.tolist()}, got {y[unknown][0]!r}.")
     if isinstance(alpha, Mapping):
-        from focal_gbm.alpha import weights_by_label
-
         alpha = weights_by_label(alpha, classes, "alpha")
     eps = np.finfo(proba.dtype).eps
-    loss = BinaryFocalLoss(gamma, alpha)  # type: ignore[arg-type]
-    return mean_focal_loss(loss, y == classes[1], logit(np.clip(proba, eps, 1 - eps)), sample_weight)
+    proba = np.clip(proba, eps, 1 - eps)
+    codes = np.searchsorted(classes, y)
+    loss: FocalLoss
+    if n_classes == 2:
+        loss = BinaryFocalLoss(gamma, alpha)  # type: ignore[arg-type]
+        raw = logit(proba if proba.ndim == 1 else proba[:, 1])
+    else:
+        loss = MulticlassFocalLoss(n_classes, gamma, alpha)  # type: ignore[arg-type]
+        raw = np.log(proba)  # softmax undoes it
+    return mean_focal_loss(loss, codes, raw, sample_weight)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class FocalMetric:
 
     Parameters
     ----------
-    loss : BinaryFocalLoss, default=BinaryFocalLoss()
+    loss : BinaryFocalLoss, MulticlassFocalLoss or MultilabelFocalLoss, default=BinaryFocalLoss()
     prediction : {"raw", "probability"}, default="raw"
         What the host hands over: raw predictions beside a custom objective such as
         `FocalObjective`, probabilities beside one of its own.
@@ -133,14 +140,12 @@ class FocalMetric:
     'focal_loss'
     """
 
-    loss: BinaryFocalLoss = field(default_factory=BinaryFocalLoss)
+    loss: FocalLoss = field(default_factory=BinaryFocalLoss)
     prediction: str = "raw"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.loss, BinaryFocalLoss):
-            raise TypeError(
-                f"loss must be a BinaryFocalLoss, got {self.loss!r} ({type(self.loss).__name__})."
-            )
+        if not isinstance(self.loss, FocalLoss):
+            raise TypeError(f"loss must be a focal loss, got {self.loss!r} ({type(self.loss).__name__}).")
         check_choice(self.prediction, ("raw", "probability"), "prediction")
         # LightGBM counts the parameters that inspect sees: three, so that it hands over the weights.
         names = ("y_true", "y_pred", "sample_weight")
@@ -175,13 +180,14 @@ class FocalMetric:
             sample_weight = None  # XGBoost's way to say that there is none
         if self.prediction == "raw":
             return mean_focal_loss(self.loss, y_true, y_pred, sample_weight)
-        positive = check_binary_labels(y_true)
-        probability: FloatArray = check_raw_prediction(y_pred, positive.shape)
+        labels = self.loss.check_labels(y_true)
+        probability: FloatArray = check_raw_prediction(y_pred, self.loss.raw_shape(len(labels)))
         if not ((probability >= 0) & (probability <= 1)).all():
             raise ValueError(
                 'y_pred must lie in [0, 1] with prediction="probability"; beside a custom objective the '
                 'host hands over raw predictions: use prediction="raw".'
             )
-        weight = check_sample_weight(sample_weight, len(positive))
         eps = np.finfo(probability.dtype).eps
-        return mean_focal_loss(self.loss, positive, logit(np.clip(probability, eps, 1 - eps)), weight)
+        probability = np.clip(probability, eps, 1 - eps)
+        raw = np.log(probability) if isinstance(self.loss, MulticlassFocalLoss) else logit(probability)
+        return mean_focal_loss(self.loss, labels, raw, sample_weight)

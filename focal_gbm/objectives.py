@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._validation import (
-    FloatArray,
-    check_binary_labels,
-    check_choice,
-    check_raw_prediction,
-    check_sample_weight,
-)
-from focal_gbm.losses.binary import HESSIANS, BinaryFocalLoss, BinaryTargets
+from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction, check_sample_weight
+from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
+from focal_gbm.losses.binary import HESSIANS
+
+#: XGBoost keeps gradients as float32 and sums them as float64, exactly for so few rows. With this many
+#: last bits of a gradient zero, so is the product with a whole weight up to 2^bits, and a weight of k is
+#: k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
+_EXACT_ROWS, _SPARE_BITS = 1024, 3
 
 
 class BoundObjective:
@@ -25,12 +25,20 @@ class BoundObjective:
     is overwritten by the next call.
     """
 
-    def __init__(self, loss: BinaryFocalLoss, hessian: str, targets: BinaryTargets) -> None:
-        self._loss = loss
-        self._hessian = hessian
-        self._targets = targets
-        # float32 is all that either host keeps
-        self._out = np.empty((2, len(targets.negative_sign)), dtype=np.float32)
+    def __init__(
+        self, objective: FocalObjective, host: str, labels: NDArray[Any], weight: FloatArray | None
+    ) -> None:
+        self._objective = objective
+        self._host = host
+        self._copies: FloatArray | None = None
+        if host == "xgboost" and len(labels) <= _EXACT_ROWS:
+            shape = (len(labels), *[1] * (len(objective.loss.raw_shape(1)) - 1))
+            ones = np.ones(len(labels)) if weight is None else weight
+            with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
+                self._copies, weight = ones.astype(np.float32).reshape(shape), None
+        self._targets = objective.prepare(labels, weight)
+        # float32 is all that either host keeps. LightGBM wants class after class.
+        self._out = _empty_pair(objective.loss.raw_shape(len(labels)), host)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundObjective:
         # lightgbm.train deep-copies its parameters, the objective among them
@@ -38,12 +46,16 @@ class BoundObjective:
 
     def __call__(self, raw_prediction: FloatArray, data: object = None) -> tuple[FloatArray, FloatArray]:
         """Return gradient and Hessian of the rows bound, as float32."""
-        gradient, hessian = self._out
-        z = check_raw_prediction(raw_prediction, gradient.shape)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
-            self._loss.gradient_hessian_prepared(self._targets, z, self._hessian, gradient, hessian)
-            _raise_if_not_finite(z, gradient, hessian)
-        return gradient, hessian
+        self._objective.evaluate(self._targets, raw_prediction, self._host, self._out)
+        if self._copies is not None:
+            for array in self._out:
+                bits = array.view(np.int32)
+                bits += 1 << (_SPARE_BITS - 1)
+                bits &= -1 << _SPARE_BITS
+                with np.errstate(over="ignore", invalid="ignore"):
+                    array *= self._copies
+            _raise_if_not_finite(raw_prediction, *self._out)
+        return self._out
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,16 @@ class FocalObjective:
 
     Parameters
     ----------
-    loss : BinaryFocalLoss, default=BinaryFocalLoss()
-        The loss, with its γ and α.
+    loss : BinaryFocalLoss, MulticlassFocalLoss or MultilabelFocalLoss, default=BinaryFocalLoss()
+        The loss, with its γ and α. Many classes need the host's ``num_class``; many labels are
+        XGBoost's alone.
     hessian : {"floored", "exact", "majorizing"}, default="floored"
-        The second derivative handed to the host, see `BinaryFocalLoss.gradient_hessian`.
+        The second derivative handed to the host, see `BinaryFocalLoss.gradient_hessian`. For many
+        classes it carries the host's own factor at γ=0, 2 in XGBoost and K/(K-1) in LightGBM.
+    scale : float or tuple of floats, default=1.0
+        Multiplies the loss; for many labels possibly one number each. It changes no minimum, only how
+        large gradients and Hessians are beside the host's min_child_weight and penalties. See
+        `loss_scale_of_host`.
 
     Examples
     --------
@@ -80,29 +98,30 @@ class FocalObjective:
     >>> booster = xgboost.train(params, data, num_boost_round=5, obj=FocalObjective(loss))
     """
 
-    loss: BinaryFocalLoss = field(default_factory=BinaryFocalLoss)
+    loss: FocalLoss = field(default_factory=BinaryFocalLoss)
     hessian: str = "floored"
+    scale: float | tuple[float, ...] = 1.0
     # Labels and weights of the last call with what was prepared from them: hosts hand over equal
     # labels every round. Compared by value, as a copy of them is all a host gives.
-    _last: tuple[Any, Any, BinaryTargets] | None = field(default=None, init=False, repr=False, compare=False)
+    _last: tuple[Any, Any, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.loss, BinaryFocalLoss):
-            raise TypeError(
-                f"loss must be a BinaryFocalLoss, got {self.loss!r} ({type(self.loss).__name__})."
-            )
+        if not isinstance(self.loss, FocalLoss):
+            raise TypeError(f"loss must be a focal loss, got {self.loss!r} ({type(self.loss).__name__}).")
         check_choice(self.hessian, HESSIANS, "hessian")
+        scale = np.asarray(self.scale, dtype=np.float64)
+        if not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError(f"scale must be finite and > 0, got {self.scale!r}.")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
 
-    def bind(
-        self,
-        positive: NDArray[np.bool_],
-        sample_weight: FloatArray | None,
-    ) -> BoundObjective:
-        """Return the objective for one training set whose labels and weights were checked."""
-        return BoundObjective(self.loss, self.hessian, self._prepare(positive, sample_weight))
+    def bind(self, labels: NDArray[Any], sample_weight: FloatArray | None, host: str) -> BoundObjective:
+        """Return the objective for one training set whose labels and weights were checked.
+
+        `host` is "xgboost" or "lightgbm".
+        """
+        return BoundObjective(self, host, labels, sample_weight)
 
     def __call__(
         self, y_true: Any, raw_prediction: Any, sample_weight: ArrayLike | None = None
@@ -115,40 +134,112 @@ class FocalObjective:
 
         Returns
         -------
-        gradient, hessian : ndarrays of float32 of shape (n_samples,)
+        gradient, hessian : ndarrays of float32 of the shape of the raw prediction
 
         Raises
         ------
         ValueError
-            If labels are not 0 and 1, or a prediction, weight or result is not finite.
+            If labels are not those of the loss, or a prediction, weight or result is not finite.
         """
+        # XGBoost's raw predictions are float32 and LightGBM's float64, always.
+        host = "xgboost"
         if hasattr(raw_prediction, "get_label"):
             raw_prediction, data = y_true, raw_prediction
             y_true, sample_weight = data.get_label(), data.get_weight()
+        if getattr(raw_prediction, "dtype", None) == np.float64:
+            host = "lightgbm"
         if sample_weight is not None and np.size(sample_weight) == 0:
             sample_weight = None  # XGBoost's way to say that there is none
         targets = self._targets(y_true, sample_weight)
-        z = check_raw_prediction(raw_prediction, targets.negative_sign.shape)
-        gradient, hessian = np.empty((2, *z.shape), dtype=np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
-            self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian)
-            _raise_if_not_finite(z, gradient, hessian)
-        return gradient, hessian
+        out = _empty_pair(self.loss.raw_shape(len(y_true)), host)
+        self.evaluate(targets, raw_prediction, host, out)
+        return out
 
-    def _targets(self, y_true: Any, sample_weight: Any) -> BinaryTargets:
+    def evaluate(
+        self, targets: Any, raw_prediction: Any, host: str, out: tuple[FloatArray, FloatArray]
+    ) -> None:
+        """Write gradient and Hessian for prepared targets into `out`; raise if one is not finite."""
+        gradient, hessian = out
+        z = check_raw_prediction(raw_prediction, gradient.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
+            options: dict[str, Any] = {"loss_scale": self.scale}
+            if isinstance(self.loss, MulticlassFocalLoss):
+                n_classes = self.loss.n_classes
+                options["hessian_factor"] = 2.0 if host == "xgboost" else n_classes / (n_classes - 1.0)
+            self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian, **options)
+            _raise_if_not_finite(z, gradient, hessian)
+
+    def _targets(self, y_true: Any, sample_weight: Any) -> Any:
         last = self._last
         if last is not None and _same(y_true, last[0]) and _same(sample_weight, last[1]):
             return last[2]
-        positive = check_binary_labels(y_true)
-        weight = check_sample_weight(sample_weight, len(positive))
-        targets = self._prepare(positive, weight)
+        labels = self.loss.check_labels(y_true)
+        weight = check_sample_weight(sample_weight, len(labels))
+        targets = self.prepare(labels, weight)
         # copies: LightGBM hands over the user's own array, who may have written to it by the next fit
         object.__setattr__(self, "_last", (_copy(y_true), _copy(sample_weight), targets))
         return targets
 
-    def _prepare(self, positive: NDArray[np.bool_], weight: FloatArray | None) -> BinaryTargets:
+    def prepare(self, labels: NDArray[Any], weight: FloatArray | None) -> Any:
+        """Return the loss's prepared form of checked labels and weights."""
         with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
-            return self.loss.prepare(positive, weight)
+            return self.loss.prepare(labels, weight)
+
+
+def loss_scale_of_host(
+    loss: FocalLoss, class_shares: FloatArray, hessian: str = "floored"
+) -> float | tuple[float, ...]:
+    """Return the `scale` at which the hosts' parameters mean what they mean for their own loss.
+
+    At its best constant, focal loss has a Hessian of another size than the equally weighted log
+    loss has at its own (2.6 times for γ=2 and 2 % positives). min_child_weight, reg_lambda and the
+    minimum gain of a split are numbers beside that Hessian, and would be that much weaker. The
+    quotient of the two, 1 for γ=0, undoes it.
+
+    Parameters
+    ----------
+    loss : focal loss
+    class_shares : ndarray of shape (n_classes,), or (n_labels, 2) for many labels
+        Share of the weight that each class has, all > 0.
+    hessian : str, default="floored"
+        As for `FocalObjective`.
+
+    Returns
+    -------
+    float, or one a label
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import BinaryFocalLoss
+    >>> round(loss_scale_of_host(BinaryFocalLoss(2.0), np.array([0.98, 0.02])), 3)
+    0.382
+    """
+    if isinstance(loss, MultilabelFocalLoss):
+        return tuple(
+            _scale_of(column, shares, hessian)
+            for column, shares in zip(loss.columns, class_shares, strict=True)
+        )
+    return _scale_of(loss, class_shares, hessian)
+
+
+def _scale_of(loss: BinaryFocalLoss | MulticlassFocalLoss, shares: FloatArray, hessian: str) -> float:
+    own, log_loss = (_hessian_at_start(loss, shares, hessian) for loss in (loss, replace(loss, gamma=0.0)))
+    return log_loss / own
+
+
+def _hessian_at_start(loss: BinaryFocalLoss | MulticlassFocalLoss, shares: FloatArray, hessian: str) -> float:
+    """Return the mean Hessian of rows in these shares at the best constant."""
+    labels = np.arange(len(shares))
+    start = loss.fit_intercept_only(labels, shares)
+    z = np.empty(loss.raw_shape(len(shares)))
+    z[...] = start
+    return float(loss.gradient_hessian(labels, z, shares, hessian=hessian)[1].sum())
+
+
+def _empty_pair(shape: tuple[int, ...], host: str) -> tuple[FloatArray, FloatArray]:
+    order: Any = "F" if host == "lightgbm" else "C"  # as each host takes it without a copy
+    return np.empty(shape, np.float32, order=order), np.empty(shape, np.float32, order=order)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -170,7 +261,8 @@ def _raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArra
         not z.size or (np.isfinite(z.min()) and np.isfinite(z.max()))
     ):
         return
-    row = int((~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))).argmax())
+    wrong = ~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))
+    row = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
     raise ValueError(
         f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
         f"{hessian[row]} at row {row}, where the raw prediction is {z[row]}. A raw prediction that is "

@@ -13,24 +13,33 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, encode_labels
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin
 from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 
 #: Name of the booster's attribute that holds our part of the model. The host keeps and ignores it.
 _ATTRIBUTE = "focal_gbm"
 
-#: Metrics that see only the order of predictions, or the decision at σ(z) = 1/2, which is ours too.
-_HOST_METRICS = ("auc", "aucpr", "pre", "ndcg", "map", "error")
-
-#: Metrics that judge a probability.
-_SCALED_METRICS = {
-    "focal_loss": FOCAL_LOSS,
-    "logloss": "log_loss",
-    "error": "error",
-    "mae": "absolute",
-    "rmse": "root",
+#: The host's metrics that are right on σ(z) or softmax(z): they see only the order of predictions, or the
+#: decision of `predict`. By kind of problem.
+_HOST_METRICS = {
+    BinaryFocalLoss: ("auc", "aucpr", "pre", "ndcg", "map", "error"),
+    MulticlassFocalLoss: ("merror",),
+    MultilabelFocalLoss: (),
 }
+
+#: Metrics that judge a probability, by the host's name. With many classes the posteriors of one class have
+#: another order over the rows than its scores.
+_SCALED_METRICS = {
+    BinaryFocalLoss: {
+        "focal_loss": FOCAL_LOSS, "logloss": "log_loss", "error": "error", "mae": "absolute", "rmse": "root",
+    },
+    MulticlassFocalLoss: {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc"},
+    MultilabelFocalLoss: {
+        "focal_loss": FOCAL_LOSS, "logloss": "log_loss", "error": "error", "mae": "absolute", "rmse": "root",
+    },
+}  # fmt: skip
 
 
 class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
@@ -49,10 +58,16 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         - ``"balanced"``: inverse class frequency, n / (K n_k).
         - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
         - a dict ``{label: weight}`` or an array of weights in the order of ``classes_``.
+        - for many labels, one of these for all, or a list of one for each; a dict is
+          ``{0: weight, 1: weight}``.
 
         Class counts are sums of `sample_weight`. Without `focal_alpha`, `scale_pos_weight` is
         honoured as the weights (1, scale_pos_weight); both together are refused.
         (`reg_alpha` remains XGBoost's L1 penalty.)
+    focal_scale : "host" or float, default="host"
+        Multiplies the loss. It changes no minimum, only the size of Hessians beside
+        `min_child_weight`, `reg_lambda` and the like. "host" keeps the meaning that these have for
+        the log loss, see `focal_gbm.objectives.loss_scale_of_host`; 1.0 is the loss as published.
     hessian : {"floored", "exact", "majorizing"}, default="floored"
         Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`.
     probability : {"posterior", "score"}, default="posterior"
@@ -65,8 +80,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (2,)
-        The labels.
+    classes_ : ndarray of shape (n_classes,)
+        The labels; 0 and 1 for many labels.
 
     Notes
     -----
@@ -88,6 +103,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         *,
         focal_gamma: float = 2.0,
         focal_alpha: Any = None,
+        focal_scale: float | str = "host",
         hessian: str = "floored",
         probability: str = "posterior",
         objective: str | None = "binary:logistic",
@@ -95,15 +111,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     ) -> None:
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
+        self.focal_scale = focal_scale
         self.hessian = hessian
         self.probability = probability
         super().__init__(objective=objective, **kwargs)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        tags.classifier_tags.multi_label = False
-        return tags
+    _host = "xgboost"
+    _takes_many_labels = True
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -135,8 +149,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         ----------
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
             Whatever XGBClassifier takes.
-        y : array-like of shape (n_samples,)
-            Labels of any type, two classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels of any type, of two classes or more; or many labels of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k is k copies of the row: in the loss, the start, α and the metrics.
         base_margin, eval_set, verbose, xgb_model, sample_weight_eval_set, base_margin_eval_set, \
@@ -185,7 +199,7 @@ feature_weights
             )
 
         self._Booster = booster
-        self.n_classes_ = 2
+        self.n_classes_ = len(plan.state.classes)
         self._focal_state = plan.state
         if history:
             self.evals_result_ = history
@@ -211,7 +225,8 @@ feature_weights
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels, or float32 focal scores z with ``output_margin=True``.
+            Labels, (n_samples, n_labels) zeros and ones for many labels; or float32 focal scores z
+            with ``output_margin=True``.
         """
         state = self._state()
         raw = self._raw_prediction(X, validate_features, base_margin, iteration_range)
@@ -228,8 +243,9 @@ feature_weights
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples, 2)
-            In the order of `classes_`: the posterior, or σ(z) with ``probability="score"``.
+        ndarray of float32 of shape (n_samples, n_classes)
+            In the order of `classes_`: the posterior, or σ(z) or softmax(z) with
+            ``probability="score"``. For many labels P(label = 1), of shape (n_samples, n_labels).
         """
         self._state()
         return self._probabilities(self._raw_prediction(X, validate_features, base_margin, iteration_range))
@@ -241,11 +257,12 @@ feature_weights
         base_margin: ArrayLike | None = None,
         iteration_range: tuple[int, int] | None = None,
     ) -> FloatArray:
-        """Return focal scores z; `predict` is ``classes_[1]`` where they are positive.
+        """Return focal scores z; `predict` is the class of the largest, or class 1 where z > 0.
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples,)
+        ndarray of float32 of shape (n_samples,), or (n_samples, n_classes) for more than two classes,
+        or (n_samples, n_labels)
         """
         self._state()
         return self._raw_prediction(X, validate_features, base_margin, iteration_range)
@@ -324,19 +341,25 @@ feature_weights
         return [("scale_pos_weight", (1.0, self.scale_pos_weight))]
 
     def _training_params(self, plan: FitPlan) -> dict[str, Any]:
-        if self.objective not in (None, "binary:logistic"):
+        n_classes = len(plan.state.classes)
+        many_classes = isinstance(plan.state.loss, MulticlassFocalLoss)
+        if self.objective not in (None, "binary:logistic", "multi:softprob"):
             raise ValueError(
                 f"objective must be left alone: {type(self).__name__} trains the focal loss, "
                 f"got {self.objective!r}. Use xgboost.XGBClassifier(objective=FocalObjective(...)) for "
                 "a host's estimator with a focal objective."
             )
         params = self.get_xgb_params()
-        if params.get("num_class") not in (None, 0, 1):
-            raise ValueError(f"num_class is taken from y, got {params['num_class']!r}.")
+        if params.pop("num_class", None) not in (None, 0, n_classes if many_classes else 1):
+            raise ValueError(f"num_class is taken from y, got {self.get_params()['num_class']!r}.")
         params["objective"] = "binary:logistic"
+        if many_classes:
+            params.update(objective="multi:softprob", num_class=n_classes)
         params.pop("scale_pos_weight", None)  # part of α
         if params.get("base_score") is None:
-            params["base_score"] = float(expit(plan.start))
+            # a margin for softprob, a probability otherwise
+            start = plan.start if many_classes else expit(plan.start)
+            params["base_score"] = start.tolist() if len(start) > 1 else float(start[0])
         return params
 
     def _one_feature_weights(self, feature_weights: ArrayLike | None) -> ArrayLike | None:
@@ -359,7 +382,7 @@ feature_weights
         feature_weights: Any,
         previous: xgboost.Booster | None,
     ) -> tuple[xgboost.DMatrix, list[_EvalData]]:
-        """Return the training matrix and, for each evaluation set, (matrix, name, labels, weight)."""
+        """Return the training matrix and, for each evaluation set, (matrix, name, codes, weight)."""
         feature_types = self.feature_types
         if previous is not None and _is_dataframe(X):
             categories = previous.get_categories()
@@ -380,22 +403,22 @@ feature_weights
             data, labels = eval_set[i]
             name = f"validation_{i}"
             if data is X and labels is y and weights[i] is sample_weight and margins[i] is base_margin:
-                evals.append((train, name, plan.labels == 1, plan.sample_weight))
+                evals.append((train, name, plan.labels, plan.sample_weight))
                 continue
-            positive = encode_labels(labels, plan.encoder, f"the labels of eval_set[{i}]") == 1
-            weight = check_sample_weight(weights[i], len(positive), f"sample_weight_eval_set[{i}]")
+            codes = plan.encode(labels, f"the labels of eval_set[{i}]")
+            weight = check_sample_weight(weights[i], len(codes), f"sample_weight_eval_set[{i}]")
             types = feature_types
             if _is_dataframe(data) and _is_dataframe(X) and not train.get_categories().empty():
                 types = train.get_categories()
             matrix = self._matrix(
                 ref=train,
                 data=data,
-                label=positive.astype(np.float32),
+                label=codes.astype(np.float32),
                 weight=weight,
                 base_margin=margins[i],
                 feature_types=types,
             )
-            evals.append((matrix, name, positive, weight))
+            evals.append((matrix, name, codes, weight))
         return train, evals
 
     def _matrix(self, ref: xgboost.DMatrix | None = None, **content: Any) -> xgboost.DMatrix:
@@ -439,8 +462,8 @@ feature_weights
         )
 
 
-#: matrix, name, labels, weights
-_EvalData = tuple[xgboost.DMatrix, str, NDArray[np.bool_], FloatArray | None]
+#: matrix, name, codes of the labels, weights
+_EvalData = tuple[xgboost.DMatrix, str, NDArray[Any], FloatArray | None]
 
 
 class _Metrics(xgboost.callback.TrainingCallback):
@@ -460,7 +483,12 @@ class _Metrics(xgboost.callback.TrainingCallback):
     ) -> None:
         super().__init__()
         self._evaluation = Evaluation(plan.state, model.probability)
-        self._data = {id(data): (positive, weight) for data, _, positive, weight in evals}
+        two_classes = isinstance(plan.state.loss, BinaryFocalLoss)
+        self._data = {
+            id(data): (codes == 1 if two_classes else codes, weight) for data, _, codes, weight in evals
+        }
+        of_host = _HOST_METRICS[type(plan.state.loss)]
+        of_ours = _SCALED_METRICS[type(plan.state.loss)]
         self._names = {name: id(data) for data, name, _, _ in evals}
         self._values: dict[int, list[tuple[str, float]]] = {}
         #: (name, kind or callable, threshold)
@@ -483,14 +511,17 @@ class _Metrics(xgboost.callback.TrainingCallback):
             if not isinstance(metric, str):
                 raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
             base, at, parameter = metric.partition("@")
-            if base in _HOST_METRICS and not (base == "error" and at):
+            if base in of_host and not (base == "error" and at):
                 host.append(metric)
-            elif base in _SCALED_METRICS and (base == "error" or not at):
+            elif base in of_ours and (base == "error" or not at):
                 threshold = _threshold(metric, parameter) if at else None
-                self.ours.append((metric, _SCALED_METRICS[base], threshold))
+                self.ours.append((metric, of_ours[base], threshold))
             else:
-                known = ", ".join(sorted({*_HOST_METRICS, *_SCALED_METRICS, "error@t"}))
-                raise ValueError(f"eval_metric must be a callable or among {known}, got {metric!r}.")
+                known = {*of_host, *of_ours, *(["error@t"] if "error" in of_ours else [])}
+                raise ValueError(
+                    f"eval_metric must be a callable or among {', '.join(sorted(known))} for this kind of "
+                    f"labels, got {metric!r}."
+                )
         params["disable_default_eval_metric"] = 1
         params.pop("eval_metric", None)
         if host:
@@ -498,9 +529,9 @@ class _Metrics(xgboost.callback.TrainingCallback):
 
     def __call__(self, raw_prediction: FloatArray, data: xgboost.DMatrix) -> list[tuple[str, float]]:
         """Return (name, value) of our metrics, as `xgboost.train` takes them."""
-        positive, weight = self._data[id(data)]
+        labels, weight = self._data[id(data)]
         values = [
-            (name, self._value(kind, threshold, positive, raw_prediction, weight))
+            (name, self._value(kind, threshold, labels, raw_prediction, weight))
             for name, kind, threshold in self.ours
         ]
         self._values[id(data)] = values
@@ -521,13 +552,13 @@ class _Metrics(xgboost.callback.TrainingCallback):
         self,
         kind: str | Callable[..., Any],
         threshold: float | None,
-        positive: NDArray[np.bool_],
+        labels: NDArray[Any],
         raw_prediction: FloatArray,
         weight: FloatArray | None,
     ) -> float:
         if not callable(kind):
-            return self._evaluation.value(kind, positive, raw_prediction, weight, threshold)
-        y_true = positive.astype(np.float32)
+            return self._evaluation.value(kind, labels, raw_prediction, weight, threshold)
+        y_true = labels.astype(np.float32)
         prediction = self._evaluation.prediction_for(kind, raw_prediction)
         if weight is None:
             return float(kind(y_true, prediction))

@@ -72,7 +72,7 @@ ENTRY_POINTS = [
 
 
 def bind(objective, y, weight=None):
-    return objective.bind(y == 1, weight)
+    return objective.bind(y == 1, weight, "lightgbm")
 
 
 class NaiveObjective:

@@ -75,7 +75,7 @@ class BinaryFocalLoss:
     >>> loss = BinaryFocalLoss(gamma=2.0)
     >>> y, z = np.array([0, 1, 1]), np.array([-2.0, -2.0, 2.0])
     >>> loss.loss(y, z).round(4)
-    array([0.0018, 1.65  , 0.0018])
+    array([0.0018, 1.6501, 0.0018])
     >>> gradient, hessian = loss.gradient_hessian(y, z)
     >>> gradient.round(4)
     array([ 0.0049, -1.0797, -0.0049])
@@ -214,6 +214,14 @@ class BinaryFocalLoss:
 
     # Prepared form: what an objective calls every round, after checking once.
 
+    def check_labels(self, y_true: ArrayLike) -> NDArray[np.bool_]:
+        """Return labels as booleans of shape (n_samples,)."""
+        return check_binary_labels(y_true)
+
+    def raw_shape(self, n_samples: int) -> tuple[int, ...]:
+        """Return the shape of raw predictions."""
+        return (n_samples,)
+
     def prepare(
         self,
         positive: NDArray[np.bool_],
@@ -245,9 +253,16 @@ class BinaryFocalLoss:
         return out
 
     def gradient_hessian_prepared(
-        self, targets: BinaryTargets, z: FloatArray, hessian: str, gradient: Any, second: Any
+        self,
+        targets: BinaryTargets,
+        z: FloatArray,
+        hessian: str,
+        gradient: Any,
+        second: Any,
+        *,
+        loss_scale: float = 1.0,
     ) -> None:
-        """Write gradient and Hessian for prepared labels; nothing is checked.
+        """Write gradient and Hessian of `loss_scale` times the loss; nothing is checked.
 
         `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision.
         """
@@ -275,6 +290,8 @@ class BinaryFocalLoss:
                 a = odds
                 if targets.weight is not None:
                     scale *= targets.weight[rows]
+                if loss_scale != 1.0:
+                    scale *= loss_scale
                 np.add(q, focal, out=a)
                 a *= scale
                 np.multiply(a, sign, out=gradient[rows], casting="same_kind")
@@ -298,6 +315,9 @@ class BinaryFocalLoss:
                 if targets.weight is not None:
                     q *= targets.weight[rows]
                     p *= targets.weight[rows]
+                if loss_scale != 1.0:
+                    q *= loss_scale
+                    p *= loss_scale
                 np.multiply(q, sign, out=gradient[rows], casting="same_kind")
                 second[rows] = p
 

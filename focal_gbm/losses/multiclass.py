@@ -204,7 +204,7 @@ class MulticlassFocalLoss:
         ndarray of float64 of shape (n_classes,), with mean 0
             `link.link` of the weighted class frequencies. Any constant may be added to it.
         """
-        label = _check_labels(y_true, self.n_classes)
+        label = self.check_labels(y_true)
         weight = check_sample_weight(sample_weight, len(label))
         if weight is not None:
             weight = weight.astype(np.float64)
@@ -217,6 +217,28 @@ class MulticlassFocalLoss:
         return self.link.link(count / count.sum())
 
     # Prepared form: what an objective calls every round, after checking once.
+
+    def check_labels(self, y_true: ArrayLike) -> NDArray[np.intp]:
+        """Return labels in {0, ..., n_classes - 1} as indices of shape (n_samples,)."""
+        n_classes = self.n_classes
+        y = np.asarray(y_true)
+        if y.ndim != 1:
+            raise ValueError(f"y_true must have shape (n_samples,), got shape {y.shape}.")
+        if y.dtype.kind not in "biuf":
+            raise TypeError(f"y_true must hold whole numbers from 0 to {n_classes - 1}, got dtype {y.dtype}.")
+        right = (y >= 0) & (y < n_classes)
+        if y.dtype.kind == "f":
+            right &= np.floor(y) == y
+        if not right.all():
+            row = int(right.argmin())
+            raise ValueError(
+                f"y_true must hold whole numbers from 0 to {n_classes - 1}, got {y[row]!s} at row {row}."
+            )
+        return y.astype(np.intp)
+
+    def raw_shape(self, n_samples: int) -> tuple[int, ...]:
+        """Return the shape of raw predictions."""
+        return n_samples, self.n_classes
 
     def prepare(
         self,
@@ -259,9 +281,10 @@ class MulticlassFocalLoss:
         gradient: Any,
         second: Any,
         *,
+        loss_scale: float = 1.0,
         hessian_factor: float = 1.0,
     ) -> None:
-        """Write gradient and diagonal Hessian for prepared labels; nothing is checked.
+        """Write gradient and diagonal Hessian of `loss_scale` times the loss; nothing is checked.
 
         `gradient` and `second` are float arrays of the shape of `z`, in any memory order, possibly of
         lower precision.
@@ -286,6 +309,8 @@ class MulticlassFocalLoss:
             _power_of_q(gamma, odds, q, out=scale)
             if targets.weight is not None:
                 scale *= targets.weight[rows]
+            if loss_scale != 1.0:
+                scale *= loss_scale
             np.add(q, focal, out=g)
             g *= scale
             if hessian == "majorizing":
@@ -345,7 +370,7 @@ class MulticlassFocalLoss:
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[MulticlassTargets, FloatArray]:
-        label = _check_labels(y_true, self.n_classes)
+        label = self.check_labels(y_true)
         z = check_raw_prediction(raw_prediction, (len(label), self.n_classes))
         weight = check_sample_weight(sample_weight, len(label))
         return self.prepare(label, weight, z.dtype), z
@@ -397,21 +422,3 @@ class _OtherClasses:
         np.exp(odds, out=odds)
         odds *= total
         return u, true_class, total, gap, odds
-
-
-def _check_labels(y_true: ArrayLike, n_classes: int) -> NDArray[np.intp]:
-    """Return labels in {0, ..., n_classes - 1} as indices of shape (n,)."""
-    y = np.asarray(y_true)
-    if y.ndim != 1:
-        raise ValueError(f"y_true must have shape (n_samples,), got shape {y.shape}.")
-    if y.dtype.kind not in "biuf":
-        raise TypeError(f"y_true must hold whole numbers from 0 to {n_classes - 1}, got dtype {y.dtype}.")
-    right = (y >= 0) & (y < n_classes)
-    if y.dtype.kind == "f":
-        right &= np.floor(y) == y
-    if not right.all():
-        row = int(right.argmin())
-        raise ValueError(
-            f"y_true must hold whole numbers from 0 to {n_classes - 1}, got {y[row]!s} at row {row}."
-        )
-    return y.astype(np.intp)

@@ -1,0 +1,35 @@
+"""Real imbalanced tables: a folder of CSV files where one is given, one of scikit-learn's otherwise."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_digits
+
+#: Folder of CSV files whose last column is the target, 0 the majority class.
+FOLDER = os.environ.get("FOCAL_GBM_DATA", "")
+
+
+def binary_tables(folder: str = FOLDER) -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
+    """Return {name: (X, y)} of the tables with two classes; without a folder digits, one against the rest."""
+    tables: dict[str, tuple[pd.DataFrame, np.ndarray]] = {}
+    for path in sorted(Path(folder).glob("*.csv*")) if folder else []:
+        if path.name == "MANIFEST.csv":
+            continue
+        frame = pd.read_csv(path)
+        X, y = frame.iloc[:, :-1], frame.iloc[:, -1].to_numpy()
+        if len(np.unique(y)) == 2:
+            tables[path.name.split(".")[0]] = as_categories(X), y
+    if not tables:
+        X, y = load_digits(return_X_y=True, as_frame=True)
+        tables["digits_8"] = X, (y == 8).astype(int).to_numpy()
+    return tables
+
+
+def as_categories(X: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with text columns as categories, which both hosts take."""
+    text = [name for name in X.columns if not pd.api.types.is_numeric_dtype(X[name])]
+    return X.astype(dict.fromkeys(text, "category"))

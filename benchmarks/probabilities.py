@@ -1,0 +1,148 @@
+"""Claim: the posterior of a focal model is as good a probability as the host's own log-loss training.
+
+Repeated stratified 3-fold on every binary table. Host and focal models get the same settings, the same
+early-stopping split and the same patience; each stops on its own loss. Prints, per table, the log loss of
+`predict_proba` over the host's and the difference in average precision, and writes both to results/.
+
+    FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--repeats 3] [--tables a,b]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import sklearn
+import xgboost
+from _tables import binary_tables
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+ROUNDS, PATIENCE, LEARNING_RATE = 1000, 50, 0.05
+
+#: name: (γ, Hessian policy)
+FOCAL = {
+    "γ=0.5 floored": (0.5, "floored"),
+    "γ=1 floored": (1.0, "floored"),
+    "γ=2 floored": (2.0, "floored"),
+    "γ=2 exact": (2.0, "exact"),
+    "γ=2 majorizing": (2.0, "majorizing"),
+    "γ=1 majorizing": (1.0, "majorizing"),
+}
+
+
+def fit(host: str, contestant: str, X, y, X_stop, y_stop, seed: int):
+    """Return the fitted estimator; γ of None is the host's own class."""
+    common = {"n_estimators": ROUNDS, "learning_rate": LEARNING_RATE, "random_state": seed, "n_jobs": 2}
+    focal = {}
+    if contestant != "host":
+        gamma, hessian = FOCAL[contestant]
+        focal = {"focal_gamma": gamma, "hessian": hessian}
+    if host == "xgboost":
+        kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
+        if not focal:
+            common["eval_metric"] = "logloss"
+        model = kind(**common, **focal, early_stopping_rounds=PATIENCE, enable_categorical=True)
+        return model.fit(X, y, eval_set=[(X_stop, y_stop)], verbose=False)
+    kind = FocalLGBMClassifier if focal else lightgbm.LGBMClassifier
+    model = kind(**common, **focal, verbose=-1)
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    return model.fit(X, y, eval_X=X_stop, eval_y=y_stop, callbacks=[stop])
+
+
+def measure(tables: dict, repeats: int) -> pd.DataFrame:
+    """Return one row a (table, split, host, contestant)."""
+    rows = []
+    for table, (X, y) in tables.items():
+        folds = RepeatedStratifiedKFold(n_splits=3, n_repeats=repeats, random_state=0)
+        for split, (train, test) in enumerate(folds.split(X, y)):
+            fitting, stopping = train_test_split(train, test_size=0.25, random_state=split, stratify=y[train])
+            parts = X.iloc[fitting], y[fitting], X.iloc[stopping], y[stopping]
+            for host in ("xgboost", "lightgbm"):
+                for contestant in ("host", *FOCAL):
+                    started = time.perf_counter()
+                    model = fit(host, contestant, *parts, seed=split)
+                    seconds = time.perf_counter() - started
+                    proba = model.predict_proba(X.iloc[test])[:, 1].astype(np.float64)
+                    row = {
+                        "table": table, "split": split, "host": host, "contestant": contestant,
+                        "log_loss": log_loss(y[test], proba, labels=[0, 1]),
+                        "average_precision": average_precision_score(y[test], proba),
+                        "brier": brier_score_loss(y[test], proba),
+                        "seconds": seconds,
+                    }  # fmt: skip
+                    if contestant != "host":
+                        score = expit(model.decision_function(X.iloc[test]).astype(np.float64))
+                        row["score_log_loss"] = log_loss(y[test], score, labels=[0, 1])
+                    rows.append(row)
+        print(f"{table}: done", flush=True)
+    return pd.DataFrame(rows)
+
+
+def summarise(results: pd.DataFrame) -> pd.DataFrame:
+    """Return, per (contestant, host, table), ratio of mean log losses and difference in AP to the host."""
+    mean = results.groupby(["contestant", "host", "table"], sort=False).mean(numeric_only=True)
+    own = mean.loc["host"]
+    rows = []
+    for (contestant, host, table), row in mean.iterrows():
+        if contestant == "host":
+            continue
+        base = own.loc[(host, table)]
+        rows.append(
+            {
+                "contestant": contestant,
+                "host": host,
+                "table": table,
+                "log loss ratio": row["log_loss"] / base["log_loss"],
+                "ratio of the raw score": row["score_log_loss"] / base["log_loss"],
+                "AP difference": row["average_precision"] - base["average_precision"],
+                "Brier ratio": row["brier"] / base["brier"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tables", default="")
+    arguments = parser.parse_args()
+    tables = binary_tables()
+    if arguments.tables:
+        tables = {name: tables[name] for name in arguments.tables.split(",")}
+    warnings.simplefilter("error", RuntimeWarning)
+    table = summarise(measure(tables, arguments.repeats))
+    pd.set_option("display.width", 200, "display.max_columns", 20)
+    for host in ("xgboost", "lightgbm"):
+        for column in ("log loss ratio", "ratio of the raw score", "AP difference"):
+            wide = table[table.host == host].pivot(index="table", columns="contestant", values=column)
+            if "ratio" in column:
+                wide.loc["geometric mean"] = np.exp(np.log(wide).mean())
+            else:
+                wide.loc["mean"] = wide.mean()
+            print(f"\n{host}: {column}\n{wide.round(3)}")
+    out = Path(__file__).parent / "results"
+    out.mkdir(exist_ok=True)
+    report = {
+        "command": f"probabilities.py --repeats {arguments.repeats}",
+        "versions": {
+            "python": platform.python_version(), "xgboost": xgboost.__version__,
+            "lightgbm": lightgbm.__version__, "scikit-learn": sklearn.__version__,
+        },  # fmt: skip
+        "rows": table.round(5).to_dict("records"),
+    }
+    (out / "probabilities.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
