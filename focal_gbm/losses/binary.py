@@ -78,7 +78,7 @@ class BinaryFocalLoss:
     array([0.0018, 1.6501, 0.0018])
     >>> gradient, hessian = loss.gradient_hessian(y, z)
     >>> gradient.round(4)
-    array([ 0.0049, -1.0797, -0.0049])
+    array([ 0.0049, -1.0767, -0.0049])
     >>> float(loss.link.inverse(-2.0).round(4))  # the probability that a score of -2 means
     0.006
     """
