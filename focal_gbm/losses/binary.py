@@ -80,7 +80,7 @@ class BinaryFocalLoss:
     >>> gradient.round(4)
     array([ 0.0049, -1.0767, -0.0049])
     >>> float(loss.link.inverse(-2.0).round(4))  # the probability that a score of -2 means
-    0.006
+    0.0045
     """
 
     gamma: float = 2.0
