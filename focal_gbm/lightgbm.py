@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if n_classes not in (None, 1 if len(plan.start) == 1 else len(plan.start)):
             raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
         self._check_same_classes(init_model, plan)
-        has_start = init_score is None and init_model is None and self._boost_from_average()
+        has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
 
         sets = _eval_sets(eval_set, eval_X, eval_y)
@@ -244,6 +245,22 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 codes = plan.encode(labels, f"the labels of evaluation set {i}")
             check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
             eval_labels.append(codes)
+        is_dart = self._given(_BOOSTING)[1] == "dart"
+        known = [eval_set is not None and codes is plan.labels for codes in eval_labels]
+        if is_dart and any(known):
+            # LightGBM drops trees of a dart model when a custom metric asks for its predictions of the
+            # training set, after the last round for good: the rows get a data set of their own.
+            everything = list(zip(known, range(len(sets)), strict=True))
+            eval_names = eval_names or ["training" if train else f"valid_{i}" for train, i in everything]
+            eval_sample_weight, eval_init_score, eval_class_weight = (
+                [of_train if train else _item(given, i) for train, i in everything]
+                for of_train, given in (
+                    (plan.sample_weight, eval_sample_weight),
+                    (init_score, eval_init_score),
+                    (None, eval_class_weight),
+                )
+            )
+            eval_labels = [codes.copy() for codes in eval_labels]
         if eval_class_weight is not None:
             given = [_item(eval_class_weight, i) for i in range(len(sets))]
             eval_class_weight = [_encoded(weights, plan.encoder) for weights in given]
@@ -273,9 +290,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 eval_metric=metrics.ours,
                 feature_name=feature_name,
                 categorical_feature=categorical_feature,
-                callbacks=[*(callbacks or []), _OneReset(), metrics],
+                callbacks=[*(callbacks or []), _FirstRound(is_dart), metrics],
                 init_model=init_model,
-                **_evaluation_arguments([data for data, _ in sets], eval_labels, X, eval_set is not None),
+                **_evaluation_arguments([data for data, _ in sets], eval_labels, any(known) and not is_dart),
             )
             booster = _baked(self._Booster, start, plan.state)
         except BaseException:
@@ -478,7 +495,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 return name, params[name]
         return names[0], default
 
-    def _boost_from_average(self) -> bool:
+    def _starts_from_average(self) -> bool:
         return str(self._given(["boost_from_average"], True)[1]).lower() not in ("false", "0", "-")
 
     def _refuse_parameters(self) -> None:
@@ -559,20 +576,34 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         )
 
 
-class _OneReset:
-    """Keep LightGBM from resetting its parameters a second time at the first custom update.
+class _FirstRound:
+    """Keep two faults of LightGBM beside a custom objective from the first round.
 
-    `lightgbm.train` has already told the booster that there is no objective. The second reset would
-    shift the sampling of features (LightGBM issue 6053) and fail where no feature can be split
-    (issue 5667). Where the attribute is gone, nothing changes.
+    `lightgbm.train` has already told the booster that there is no objective. Its second reset of all
+    parameters at the first update would shift the sampling of features (LightGBM issue 6053) and fail
+    where no feature can be split (issue 5667).
+
+    Whether dart has dropped trees in this round it does not know before the first update, for want of
+    an initial value: its draws, and with them the model, would differ from fit to fit. A prediction
+    sets the value, and a reset starts the draws anew.
+
+    Where LightGBM's attributes are gone, nothing changes.
     """
 
     before_iteration = True
     order = -1000  # before anything else
 
+    def __init__(self, is_dart: bool) -> None:
+        self._is_dart = is_dart
+
     def __call__(self, env: Any) -> None:
-        if env.iteration == env.begin_iteration:
-            env.model._Booster__set_objective_to_none = True
+        if env.iteration != env.begin_iteration:
+            return
+        env.model._Booster__set_objective_to_none = True
+        if self._is_dart and hasattr(env.model, "_Booster__inner_predict"):
+            env.model._Booster__inner_predict(data_idx=0)
+            with suppress(lightgbm.basic.LightGBMError):  # no feature can be split: nothing to draw
+                env.model.reset_parameter({"learning_rate": env.params["learning_rate"]})
 
 
 class _Metrics:
@@ -711,14 +742,12 @@ def _encoded(class_weight: Any, encoder: LabelEncoder) -> Any:
 
 
 def _evaluation_arguments(
-    data: list[Any], labels: list[NDArray[np.intp]], train: Any, is_older_form: bool
+    data: list[Any], labels: list[NDArray[np.intp]], has_training_set: bool
 ) -> dict[str, Any]:
     """Return the evaluation sets in a form that the installed LightGBM takes without complaint."""
     if not data:
         return {}
     # Only the older form recognises the training set; only the newer one is free of a deprecation.
-    has_train = any(one is train for one in data)
-    newer = "eval_X" in inspect.signature(LGBMClassifier.fit).parameters
-    if newer and not (is_older_form and has_train):
+    if "eval_X" in inspect.signature(LGBMClassifier.fit).parameters and not has_training_set:
         return {"eval_X": tuple(data), "eval_y": tuple(labels)}
     return {"eval_set": list(zip(data, labels, strict=True))}
