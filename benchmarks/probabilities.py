@@ -137,9 +137,11 @@ def main() -> None:
     report = {
         "command": f"probabilities.py --repeats {arguments.repeats}",
         "versions": {
-            "python": platform.python_version(), "xgboost": xgboost.__version__,
-            "lightgbm": lightgbm.__version__, "scikit-learn": sklearn.__version__,
-        },  # fmt: skip
+            "python": platform.python_version(),
+            "xgboost": xgboost.__version__,
+            "lightgbm": lightgbm.__version__,
+            "scikit-learn": sklearn.__version__,
+        },
         "rows": table.round(5).to_dict("records"),
     }
     (out / "probabilities.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
@@ -11,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 
 DIGIT = 8  # the digit that is told apart worst
 FOLDS = 5
-ROUNDS = 200
+ROUNDS = 100
 
 
 def contestants() -> dict[str, ClassifierMixin]:
@@ -21,7 +23,7 @@ def contestants() -> dict[str, ClassifierMixin]:
 
     from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
-    common = {"n_estimators": ROUNDS, "learning_rate": 0.1, "random_state": 0}
+    common: dict[str, Any] = {"n_estimators": ROUNDS, "learning_rate": 0.1, "random_state": 0}
     return {
         "XGBoost, its log loss": XGBClassifier(**common),
         "XGBoost, focal γ=2": FocalXGBClassifier(**common, focal_gamma=2.0),

@@ -76,7 +76,7 @@ class Evaluation:
         if kind == "error" and threshold is None:
             return _average(self.state.codes(raw_prediction) != labels, weight)
         probability = self._probabilities(raw_prediction, self.probability)
-        if kind == "error":
+        if threshold is not None:
             return _average((probability > threshold) != labels, weight)
         if kind == "auc":
             return float(

@@ -182,7 +182,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     _host = "lightgbm"
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         X: Any,
         y: ArrayLike,
@@ -296,8 +296,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             )
             booster = _baked(self._Booster, start, plan.state)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         del self._training
         self.class_weight = before["class_weight"]
@@ -317,7 +317,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             params["metric"] = metrics.host or "None"
         return params
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         X: Any,
         raw_score: bool = False,
@@ -344,7 +344,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         raw = self._raw_prediction(X, start_iteration, num_iteration, validate_features, **kwargs)
         return raw if raw_score else state.decisions(raw)
 
-    def predict_proba(  # type: ignore[override]
+    def predict_proba(
         self,
         X: Any,
         raw_score: bool = False,
@@ -470,8 +470,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._n_features = self._n_features_in = booster.num_feature()
         self._fitted_with_feature_names = named
         self._best_iteration = best_iteration
-        self._best_score = {}
-        self._evals_result = {}
+        self._best_score: dict[str, Any] = {}
+        self._evals_result: dict[str, Any] = {}
         self._objective = "binary" if len(state.classes) == 2 else "multiclass"
         self._set_model(booster, state)
         self.fitted_ = True

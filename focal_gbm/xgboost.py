@@ -129,7 +129,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         params = super().get_xgb_params()
         return {name: value for name, value in params.items() if name not in FOCAL_PARAMETERS}
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         X: Any,
         y: ArrayLike,
@@ -211,7 +211,7 @@ feature_weights
             self._warn_no_split(self._why_no_split(plan))
         return self
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         X: Any,
         *,
@@ -232,7 +232,7 @@ feature_weights
         raw = self._raw_prediction(X, validate_features, base_margin, iteration_range)
         return raw if output_margin else state.decisions(raw)
 
-    def predict_proba(  # type: ignore[override]
+    def predict_proba(
         self,
         X: Any,
         validate_features: bool = True,
