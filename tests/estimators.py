@@ -32,9 +32,4 @@ def focal_lgb(**params: Any) -> FocalLGBMClassifier:
     return FocalLGBMClassifier(**{"n_estimators": 10, "num_leaves": 7, "n_jobs": 1, "verbose": -1, **params})
 
 
-def quiet(model: Any) -> dict[str, Any]:
-    """Arguments of fit that keep XGBoost from printing every round."""
-    return {"verbose": False} if isinstance(model, FocalXGBClassifier) else {}
-
-
 BOTH = {"xgboost": focal_xgb, "lightgbm": focal_lgb}

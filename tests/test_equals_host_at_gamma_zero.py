@@ -161,7 +161,7 @@ LGB_SETTINGS = {
     "regularised": {"reg_alpha": 0.3, "reg_lambda": 2.0, "min_split_gain": 0.1, "min_child_weight": 1.0},
     "max_delta_step": {"max_delta_step": 0.5},
     "row_wise": {"force_col_wise": False, "force_row_wise": True},
-    "dart": {  # fmt: skip
+    "dart": {
         "boosting_type": "dart",
         "drop_rate": 1.0,
         "uniform_drop": True,
