@@ -182,6 +182,14 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     _host = "lightgbm"
 
+    def set_params(self, **params: Any) -> FocalLGBMClassifier:
+        """Set parameters; see `LGBMClassifier.set_params`."""
+        super().set_params(**params)
+        for name in FOCAL_PARAMETERS:
+            # of which the host keeps copies that win over an attribute assigned later
+            self._other_params.pop(name, None)
+        return self
+
     def fit(
         self,
         X: Any,
