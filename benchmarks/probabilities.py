@@ -10,17 +10,14 @@ early-stopping split and the same patience; each stops on its own loss. Prints, 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 import warnings
-from pathlib import Path
 
 import lightgbm
 import numpy as np
 import pandas as pd
-import sklearn
 import xgboost
+from _report import write
 from _tables import binary_tables
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
@@ -132,19 +129,9 @@ def main() -> None:
             else:
                 wide.loc["mean"] = wide.mean()
             print(f"\n{host}: {column}\n{wide.round(3)}")
-    out = Path(__file__).parent / "results"
-    out.mkdir(exist_ok=True)
-    report = {
-        "command": f"probabilities.py --repeats {arguments.repeats}",
-        "versions": {
-            "python": platform.python_version(),
-            "xgboost": xgboost.__version__,
-            "lightgbm": lightgbm.__version__,
-            "scikit-learn": sklearn.__version__,
-        },
-        "rows": table.round(5).to_dict("records"),
-    }
-    (out / "probabilities.json").write_text(json.dumps(report, indent=1) + "\n")
+    write(
+        "probabilities", f"probabilities.py --repeats {arguments.repeats}", table.round(5).to_dict("records")
+    )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class BoundObjective:
                 bits &= -1 << _SPARE_BITS
                 with np.errstate(over="ignore", invalid="ignore"):
                     array *= self._copies
-            _raise_if_not_finite(raw_prediction, *self._out)
+            raise_if_not_finite(raw_prediction, *self._out)
         return self._out
 
 
@@ -167,7 +167,7 @@ class FocalObjective:
                 n_classes = self.loss.n_classes
                 options["hessian_factor"] = 2.0 if host == "xgboost" else n_classes / (n_classes - 1.0)
             self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian, **options)
-            _raise_if_not_finite(z, gradient, hessian)
+            raise_if_not_finite(z, gradient, hessian)
 
     def _targets(self, y_true: Any, sample_weight: Any) -> Any:
         last = self._last
@@ -252,7 +252,7 @@ def _copy(a: Any) -> Any:
     return a.copy() if isinstance(a, np.ndarray) else a
 
 
-def _raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
+def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
     """Raise on NaN or infinity, which either host would take without a word."""
     # A sum is finite only if all its terms are, and costs a tenth of isfinite().all(); float64, as
     # finite float32 terms must not overflow it. Raw predictions may be float64: their extremes instead

@@ -1,0 +1,27 @@
+"""Results of a benchmark as JSON, with what they were measured on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "xgboost", "lightgbm")
+
+
+def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
+    """Write results/NAME.json beside this file."""
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    report = {
+        "command": command,
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "rows": rows,
+    }
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
