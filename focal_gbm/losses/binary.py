@@ -21,17 +21,10 @@ from focal_gbm._validation import (
     check_sample_weight,
 )
 from focal_gbm.links import BinaryFocalLink
+from focal_gbm.losses._margin import FocalMargin, power_of_q
 
 #: What `gradient_hessian` can return as the second derivative.
 HESSIANS = ("floored", "exact", "majorizing")
-
-#: "floored" is max(exact, FLOOR |gradient|): a leaf of rows with a negative Hessian then takes a step of
-#: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike (see benchmarks/hessian_policy.py).
-FLOOR = 0.05
-
-#: Whole powers of q up to this one are products: as fast as exp for the usual γ, and in float32 the
-#: rounding error of an exp grows with its argument. Beyond it the products are slower than they are worth.
-_MAX_PRODUCT = 32
 
 
 class BinaryTargets(NamedTuple):
@@ -246,7 +239,7 @@ class BinaryFocalLoss:
             x = np.clip(x, -EXP_LIMIT[x.dtype], EXP_LIMIT[x.dtype])
             odds = np.exp(x)
             block = out[rows]
-            _power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
+            power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
             block *= log_loss
             if targets.weight is not None:
                 block *= targets.weight[rows]
@@ -266,60 +259,26 @@ class BinaryFocalLoss:
 
         `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision.
         """
-        gamma, limit = self.gamma, EXP_LIMIT[z.dtype]
-        work = np.empty((6, min(len(z), BLOCK_SIZE)), dtype=z.dtype)
-        floor = FLOOR * min(gamma, 1.0)  # nothing to floor at γ=0, where the host's Hessian is positive
+        limit = EXP_LIMIT[z.dtype]
+        n_rows = min(len(z), BLOCK_SIZE)
+        margin = FocalMargin(self.gamma, n_rows, z.dtype)
+        floor = margin.floor if hessian == "floored" else 0.0
+        work = np.empty(n_rows, dtype=z.dtype)
         for rows in row_blocks(len(z)):
-            q, p, focal, scale, a, b = work[:, : rows.stop - rows.start]
-            sign = targets.negative_sign[rows]
-
-            # q holds -m, then odds = exp(-m). Past the limit q and p have long underflowed against
-            # what they are added to; inside it no intermediate overflows and none is 0/0.
-            np.multiply(z[rows], sign, out=q)
-            np.clip(q, -limit, limit, out=q)
-            odds = np.exp(q, out=q)
-            np.add(odds, 1, out=p)
-            np.reciprocal(p, out=p)
-            if gamma:
-                np.log1p(odds, out=focal)  # ℓ
-                focal *= p
-                focal *= gamma  # γ p ℓ
-                np.multiply(odds, p, out=a)
-                _power_of_q(gamma, odds, a, out=scale)
-                q = a
-                a = odds
-                if targets.weight is not None:
-                    scale *= targets.weight[rows]
-                if loss_scale != 1.0:
-                    scale *= loss_scale
-                np.add(q, focal, out=a)
-                a *= scale
-                np.multiply(a, sign, out=gradient[rows], casting="same_kind")
-                # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
-                np.multiply(focal, gamma, out=b)
-                if hessian != "majorizing":
-                    focal *= q
-                q *= 1.0 + 2.0 * gamma
-                b += q
-                b *= p
-                if hessian != "majorizing":
-                    b -= focal
-                b *= scale
-                if hessian == "floored":
-                    a *= floor
-                    np.maximum(b, a, out=b)
-                second[rows] = b
-            else:
-                q *= p
-                p *= q
-                if targets.weight is not None:
-                    q *= targets.weight[rows]
-                    p *= targets.weight[rows]
-                if loss_scale != 1.0:
-                    q *= loss_scale
-                    p *= loss_scale
-                np.multiply(q, sign, out=gradient[rows], casting="same_kind")
-                second[rows] = p
+            sign, odds = targets.negative_sign[rows], work[: rows.stop - rows.start]
+            # -m, then odds = exp(-m). Past the limit q and p have long underflowed against what they
+            # are added to; inside it no intermediate overflows and none is 0/0.
+            np.multiply(z[rows], sign, out=odds)
+            np.clip(odds, -limit, limit, out=odds)
+            np.exp(odds, out=odds)
+            weight = None if targets.weight is None else targets.weight[rows]
+            g = margin.gradient(odds, weight, loss_scale)
+            h = margin.hessian(g, negative_term=hessian != "majorizing")
+            np.multiply(g, sign, out=gradient[rows], casting="same_kind")
+            if floor:
+                g *= floor
+                np.maximum(h, g, out=h)
+            second[rows] = h
 
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
@@ -328,25 +287,3 @@ class BinaryFocalLoss:
         z = check_raw_prediction(raw_prediction, positive.shape)
         weight = check_sample_weight(sample_weight, len(positive))
         return self.prepare(positive, weight, z.dtype), z
-
-
-def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
-    """Write q^γ, q = odds / (1 + odds), where odds is finite and not zero."""
-    whole, fraction = divmod(gamma, 1.0)
-    if whole > _MAX_PRODUCT:
-        whole, fraction = 0.0, gamma
-    if fraction == 0.5:
-        np.sqrt(q, out=out)
-    elif fraction:
-        # exp(-γ softplus(m)): a power of the rounded q would lose γ p where q is near 1
-        np.reciprocal(odds, out=out)
-        np.log1p(out, out=out)
-        out *= -fraction
-        np.exp(out, out=out)
-    elif whole:
-        np.copyto(out, q)
-        whole -= 1
-    else:
-        out.fill(1.0)
-    for _ in range(int(whole)):
-        out *= q

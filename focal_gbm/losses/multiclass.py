@@ -20,7 +20,8 @@ from focal_gbm._validation import (
     check_sample_weight,
 )
 from focal_gbm.links import MulticlassFocalLink
-from focal_gbm.losses.binary import FLOOR, HESSIANS, _power_of_q
+from focal_gbm.losses._margin import FocalMargin, power_of_q
+from focal_gbm.losses.binary import HESSIANS
 
 
 class MulticlassTargets(NamedTuple):
@@ -267,7 +268,7 @@ class MulticlassFocalLoss:
             x += np.log(total, out=total)
             log_loss = np.maximum(np.log1p(odds), x, out=x)
             block = out[rows]
-            _power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
+            power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
             block *= log_loss
             if targets.weight is not None:
                 block *= targets.weight[rows]
@@ -290,50 +291,31 @@ class MulticlassFocalLoss:
         lower precision.
         """
         gamma = self.gamma
-        floor = FLOOR * min(gamma, 1.0) if hessian == "floored" else 0.0
         others = _OtherClasses(z)
+        margin = FocalMargin(gamma, others.n_rows, z.dtype)
+        floor = margin.floor if hessian == "floored" else 0.0
         class_work = np.empty_like(others.class_work)
-        row_work = np.empty((8, others.n_rows), dtype=z.dtype)
+        row_work = np.empty((2, others.n_rows), dtype=z.dtype)
         for rows in row_blocks(*z.shape):
             u, true_class, total, _, odds = others.load(z[rows], targets.label[rows])
             v = class_work[: u.size].reshape(u.shape)
-            p, q, focal, scale, g, h, slope, rest = row_work[:, : len(total)]
-
-            # The binary focal loss of the margin
-            np.add(odds, 1, out=p)
-            np.reciprocal(p, out=p)
-            np.multiply(odds, p, out=q)
-            np.log1p(odds, out=focal)  # ℓ
-            focal *= p
-            focal *= gamma  # γ p ℓ
-            _power_of_q(gamma, odds, q, out=scale)
-            if targets.weight is not None:
-                scale *= targets.weight[rows]
-            if loss_scale != 1.0:
-                scale *= loss_scale
-            np.add(q, focal, out=g)
-            g *= scale
-            if hessian == "majorizing":
+            slope, rest = row_work[:, : len(total)]
+            g = margin.gradient(odds, None if targets.weight is None else targets.weight[rows], loss_scale)
+            p, q = margin.p, margin.q
+            if gamma and hessian == "majorizing":
                 # h = g p + b with b = q^γ γ p (2 q + γ p ℓ - ℓ) of both signs; max(b, 0) instead
-                np.multiply(q, 2.0, out=h)
-                h += focal
+                h = np.multiply(q, 2.0, out=margin.spare)
+                h += margin.focal
                 h *= p
                 h *= gamma
-                h -= focal
+                h -= margin.focal
                 np.maximum(h, 0, out=h)
-                h *= scale
+                h *= margin.scale
                 np.multiply(g, p, out=slope)
                 h += slope
                 np.multiply(g, q, out=slope)
             else:
-                # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
-                np.multiply(q, 1.0 + 2.0 * gamma, out=h)
-                np.multiply(focal, gamma, out=slope)
-                h += slope
-                h *= p
-                focal *= q
-                h -= focal
-                h *= scale
+                h = margin.hessian(g)
                 np.subtract(g, h, out=slope)
 
             h *= hessian_factor

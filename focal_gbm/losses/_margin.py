@@ -1,0 +1,115 @@
+"""The focal loss of a margin: what the losses of a sigmoid and of a softmax have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from focal_gbm._validation import FloatArray
+
+#: "floored" is max(exact, FLOOR |gradient|): a leaf of rows with a negative Hessian then takes a step of
+#: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike (see benchmarks/hessian_policy.py).
+FLOOR = 0.05
+
+#: Whole powers of q up to this one are products: as fast as exp for the usual γ, and in float32 the
+#: rounding error of an exp grows with its argument. Beyond it the products are slower than they are worth.
+_MAX_PRODUCT = 32
+
+
+class FocalMargin:
+    """Derivatives of the focal loss in the margin m, of one block of rows at a time and in place.
+
+    With ``p = σ(m)``, ``q = σ(-m)``, ``ℓ = softplus(-m) = -log p`` and ``w`` all weights of the row,
+
+        g = w q^γ (q + γ p ℓ)                             (minus the first derivative)
+        h = w q^γ [ (1+2γ) p q + γ (γ p - q) p ℓ ]        (the second derivative)
+
+    Attributes
+    ----------
+    p, q, focal, scale : ndarrays
+        p, q, γ p ℓ and w q^γ of the block last given to `gradient`, until `hessian`; p alone for γ=0.
+    spare : ndarray
+        Free until `hessian`.
+    """
+
+    p: FloatArray
+    q: FloatArray
+    focal: FloatArray
+    scale: FloatArray
+    spare: FloatArray
+
+    def __init__(self, gamma: float, n_rows: int, dtype: DTypeLike) -> None:
+        self._gamma = gamma
+        self._work = np.empty((5, n_rows), dtype=dtype)
+
+    @property
+    def floor(self) -> float:
+        """What times g is the least Hessian of "floored"; 0 for γ=0, where the host's is positive."""
+        return FLOOR * min(self._gamma, 1.0)
+
+    def gradient(self, odds: FloatArray, weight: FloatArray | None, loss_scale: float) -> FloatArray:
+        """Return g for ``odds = exp(-m)``, finite and not zero, which it is written over."""
+        gamma, g = self._gamma, odds
+        p, q, focal, scale, spare = self._work[:, : len(odds)]
+        self.p, self.q, self.focal, self.scale, self.spare = p, q, focal, scale, spare
+        np.add(odds, 1, out=p)
+        np.reciprocal(p, out=p)
+        if gamma:
+            np.log1p(odds, out=focal)  # ℓ
+            focal *= p
+            focal *= gamma
+            np.multiply(odds, p, out=q)
+            power_of_q(gamma, odds, q, out=scale)
+            if weight is not None:
+                scale *= weight
+            if loss_scale != 1.0:
+                scale *= loss_scale
+            np.add(q, focal, out=g)
+            g *= scale
+        else:
+            g *= p
+            if weight is not None:
+                g *= weight
+            if loss_scale != 1.0:
+                g *= loss_scale
+        return g
+
+    def hessian(self, g: FloatArray, *, negative_term: bool = True) -> FloatArray:
+        """Return h after `gradient` returned `g`; without its one negative term an upper bound of it."""
+        gamma, p, q, focal, h = self._gamma, self.p, self.q, self.focal, self.spare
+        if not gamma:
+            p *= g
+            return p
+        # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
+        np.multiply(focal, gamma, out=h)
+        if negative_term:
+            focal *= q
+        q *= 1.0 + 2.0 * gamma
+        h += q
+        h *= p
+        if negative_term:
+            h -= focal
+        h *= self.scale
+        return h
+
+
+def power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
+    """Write q^γ, q = odds / (1 + odds), where odds is finite and not zero."""
+    whole, fraction = divmod(gamma, 1.0)
+    if whole > _MAX_PRODUCT:
+        whole, fraction = 0.0, gamma
+    if fraction == 0.5:
+        np.sqrt(q, out=out)
+    elif fraction:
+        # exp(-γ softplus(m)): a power of the rounded q would lose γ p where q is near 1
+        np.reciprocal(odds, out=out)
+        np.log1p(out, out=out)
+        out *= -fraction
+        np.exp(out, out=out)
+    elif whole:
+        np.copyto(out, q)
+        whole -= 1
+    else:
+        out.fill(1.0)
+    for _ in range(int(whole)):
+        out *= q
