@@ -228,6 +228,8 @@ class FocalClassifierMixin:
         return self._state().link(self.probability).probabilities(raw_prediction)
 
     def _warn_no_split(self, why: str) -> None:
+        if self.hessian == "exact":
+            why += ' Or the Hessian is negative at a start that you gave: hessian="floored" never is.'
         warnings.warn(
             f"{type(self).__name__} grew no split in any tree: every row gets the same prediction, the "
             f"base rate. {why}",
