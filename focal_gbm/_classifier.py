@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
@@ -68,10 +69,10 @@ class FitPlan(NamedTuple):
     start: FloatArray  #: the constant scores at which training starts, one a tree of a round
 
     def hessian_at_start(self) -> float:
-        """Return the sum of all Hessians in the first round, what a leaf's least weight is part of."""
+        """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
         shape = self.state.loss.raw_shape(len(self.labels))
         _, hessian = self.objective(np.broadcast_to(self.start.reshape(shape[1:]), shape))
-        return float(hessian.sum(dtype=np.float64))
+        return float(hessian.sum(axis=0, dtype=np.float64).max())
 
     def encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         """Return the codes of the labels of an evaluation set."""
@@ -182,6 +183,9 @@ class FocalClassifierMixin:
         shares = class_counts / class_counts.sum(axis=-1, keepdims=True)
         # a base rate a tree: of class 1, of every class, of every label
         rates = shares if isinstance(state.loss, MulticlassFocalLoss) else shares[..., 1]
+        start = np.atleast_1d(state.loss.link.link(rates))
+        if isinstance(state.loss, MulticlassFocalLoss) and self._host == "lightgbm":
+            start -= logsumexp(start)  # any constant will do; for γ=0 this is the host's own start
         objective = FocalObjective(state.loss, self.hessian, self._scale(state.loss, shares))
         return FitPlan(
             state=state,
@@ -189,7 +193,7 @@ class FocalClassifierMixin:
             labels=labels,
             sample_weight=weight,
             objective=objective.bind(labels, weight, self._host),
-            start=np.atleast_1d(state.loss.link.link(rates)),
+            start=start,
         )
 
     def _class_weights(
@@ -203,6 +207,8 @@ class FocalClassifierMixin:
             given = " and ".join(f"{name}={value!r}" for name, value in alphas)
             raise ValueError(f"Only one parameter can weight the classes, got {given}.")
         name, alpha = alphas[0]
+        if name == "scale_pos_weight" and len(classes) > 2:
+            raise ValueError(f"scale_pos_weight is for two classes, got {len(classes)}: use focal_alpha.")
         return resolve_alpha(alpha, classes, counts, name)
 
     def _scale(self, loss: FocalLoss, shares: FloatArray) -> float | tuple[float, ...]:
@@ -278,10 +284,13 @@ def _class_counts(
     """Return the weight of every class; each must have some."""
     counts = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.all():
-        empty = classes[int(counts.argmin())]
-        where = "" if column is None else f" of label {column}"
-        what = "sample_weight" if column is None or weight is not None else "y"
-        raise ValueError(f"{what} must leave every class{where} some weight, got none for {empty!r}.")
+        empty = classes.tolist()[int(counts.argmin())]
+        if column is None:
+            raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
+        raise ValueError(
+            f"y must hold rows of 0 and of 1, with a positive sample_weight, in every column, got none of "
+            f"{empty} in column {column}."
+        )
     return counts
 
 
@@ -292,8 +301,11 @@ def _as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.
         raise ValueError(
             f"{name} must have shape (n_samples, {n_labels or 'n_labels'}), got shape {labels.shape}."
         )
+    columns = [*labels.T]
+    if labels.dtype == np.object_:  # numbers of several types, or a data frame's nullable ones
+        columns = [np.array(column.tolist()) for column in columns]
     return np.column_stack(
-        [check_binary_labels(labels[:, j], f"column {j} of {name}") for j in range(labels.shape[1])]
+        [check_binary_labels(column, f"column {j} of {name}") for j, column in enumerate(columns)]
     )
 
 
@@ -302,6 +314,8 @@ def _as_array(y: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
     if hasattr(y, "collect"):  # a polars LazyFrame
         y = y.collect()
+    if hasattr(y, "toarray"):  # SciPy's sparse labels
+        y = y.toarray()
     nullable = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of pandas: Int64, boolean, ...
     if nullable is not None and not y.isna().any():
         y = y.to_numpy(dtype=nullable)  # scikit-learn would make floats of all of them

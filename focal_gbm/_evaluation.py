@@ -79,11 +79,7 @@ class Evaluation:
         if threshold is not None:
             return _average((probability > threshold) != labels, weight)
         if kind == "auc":
-            return float(
-                roc_auc_score(
-                    labels, probability, multi_class="ovr", average="weighted", sample_weight=weight
-                )
-            )
+            return _auc_of_each(labels, probability, weight)
         off = np.where(labels, 1 - probability, probability)
         if kind == "absolute":
             return _average(off, weight)
@@ -92,6 +88,16 @@ class Evaluation:
 
     def _probabilities(self, raw_prediction: FloatArray, probability: str) -> FloatArray:
         return self.state.link(probability).inverse(raw_prediction)
+
+
+def _auc_of_each(labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None) -> float:
+    """Return the area under the curve of each class against the rest, weighted by frequency, as XGBoost."""
+    counts = np.bincount(labels, weight)
+    classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
+    if len(classes) < 2:
+        raise ValueError("auc needs rows of two classes or more in each evaluation set, got one class only.")
+    areas = [roc_auc_score(labels == k, probability[:, k], sample_weight=weight) for k in classes]
+    return float(np.average(areas, weights=counts[classes]))
 
 
 def _average(values: NDArray[Any], weight: FloatArray | None) -> float:

@@ -555,7 +555,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         classes = plan.state.classes.tolist()
         others = classes  # a booster knows no labels
         if isinstance(init_model, LGBMClassifier):
-            others = list(init_model.classes_)
+            others = np.asarray(init_model.classes_).tolist()
         elif isinstance(init_model, (str, Path)):
             line = read_state(Path(init_model).read_text(encoding="utf-8", errors="replace"))
             if line is not None:
