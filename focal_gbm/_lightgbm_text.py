@@ -15,6 +15,7 @@ _SCORES = ("leaf_value", "leaf_const", "internal_value")
 _STATE_KEY = "focal_gbm"
 
 _FIRST_TREE = "\nTree=0\n"
+_LAST_LINE = "\nend of trees\n"
 
 
 def bake(text: str, constants: Sequence[float], objective: str) -> str:
@@ -75,6 +76,9 @@ def _split(text: str) -> tuple[str, str]:
     at = text.find(_FIRST_TREE)
     if at < 0:
         raise ValueError("The text is not a LightGBM model: it has no tree.")
+    if text.find(_LAST_LINE, at) < 0:
+        # LightGBM would not raise: a file that was cut off aborts the process
+        raise ValueError("The text is not a LightGBM model: its trees do not end.")
     return text[:at], text[at:]
 
 
@@ -88,11 +92,8 @@ def _position(lines: list[str], key: str) -> int:
 
 def _end_of_tree(body: str, index: int) -> int:
     """Return where the text of the trees 0 to `index` ends in `body`."""
-    for mark in (f"\nTree={index + 1}\n", "\nend of trees\n"):
-        at = body.find(mark)
-        if at >= 0:
-            return at
-    raise ValueError("The text is not a LightGBM model: its trees do not end.")
+    next_tree = body.find(f"\nTree={index + 1}\n")
+    return next_tree if next_tree >= 0 else body.index(_LAST_LINE)
 
 
 def _raise_tree(tree: str, constant: float) -> str:

@@ -309,13 +309,17 @@ feature_weights
                 "Load it with xgboost.XGBClassifier."
             )
         state, parameters = self._state_from_json(saved)
-        keep = {"objective": self.objective, "base_score": self.base_score}
+        # The host writes the model's objective, start and types of columns into parameters, where a later
+        # fit would take them for the user's wish.
+        keep = {name: getattr(self, name) for name in ("objective", "base_score", "feature_types")}
+        takes_categories = self.enable_categorical
         super().load_model(fname)
-        # The host writes the model's start into base_score, where a later fit would take it for the
-        # user's wish.
         for name, value in {**keep, **parameters}.items():
             setattr(self, name, value)
+        self.enable_categorical = takes_categories or self.enable_categorical
         self._focal_state = state
+        if hasattr(self, "evals_result_"):
+            del self.evals_result_
 
     def _raw_prediction(
         self,
