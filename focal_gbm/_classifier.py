@@ -89,6 +89,14 @@ class FitPlan(NamedTuple):
             ) from None
 
 
+class Rows(NamedTuple):
+    """Rows of a table, in whatever type the host takes."""
+
+    X: Any
+    y: Any
+    sample_weight: FloatArray | None
+
+
 class FocalClassifierMixin:
     """The focal half of an estimator; the host's classifier is the other base class."""
 
@@ -101,6 +109,37 @@ class FocalClassifierMixin:
 
     _host: str  #: "xgboost" or "lightgbm"
     _takes_many_labels = False
+
+    # What FocalSearchCV asks of an estimator
+
+    #: Parameters that the host's binned data do not depend on. Models that differ in these alone can be
+    #: trained on the same binned data; a name that is not here costs time, never a wrong result.
+    _free_of_binning: frozenset[str]
+
+    #: Names of the parameters for the number of rounds and for early stopping. The first that is set counts.
+    _rounds_names: tuple[str, ...] = ("n_estimators",)
+    _stopping_names: tuple[str, ...] = ("early_stopping_rounds",)
+
+    def _fit_shared(
+        self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
+    ) -> tuple[Any, int]:
+        """Fit as `fit` does with `stop` as its evaluation set, on data that can be shared.
+
+        Parameters
+        ----------
+        train, stop : Rows
+            Without rows to stop on, all rounds are trained.
+        early_stopping_rounds : int or None
+        binned : object or None
+            What this method returned for the same rows; None to bin them.
+
+        Returns
+        -------
+        binned : object
+        n_rounds : int
+            Rounds that the fitted model predicts with.
+        """
+        raise NotImplementedError
 
     def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
         """Return (name, α) for each of the host's own parameters that weights the classes."""

@@ -8,15 +8,16 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.validation import check_array
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState, Rows
 from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
 from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._validation import FloatArray, check_sample_weight
@@ -65,6 +66,24 @@ _SCALED_METRICS = {
         **dict.fromkeys(_ERROR_NAMES, ("multi_error", "error")),
     },
 }
+
+#: Aliases win over the estimator's own parameter, as in the host.
+_ROUNDS = (
+    "num_iterations", "n_iter", "nrounds", "max_iter", "num_tree", "num_round", "num_trees", "num_rounds",
+    "num_iteration", "num_boost_round", "n_estimators",
+)  # fmt: skip
+_EARLY_STOPPING = ("early_stopping_round", "early_stopping", "n_iter_no_change", "early_stopping_rounds")
+
+#: What a Dataset has no use for. Not random_state, which LightGBM draws the rows from that it finds bins
+#: by, and not min_child_samples, below which a Dataset leaves features out.
+_FREE_OF_BINNING = frozenset(
+    {
+        *FOCAL_PARAMETERS, *_UNBALANCE, *_MIN_HESSIAN, "boosting_type", "class_weight", "colsample_bytree",
+        "extra_trees", "importance_type", "learning_rate", "max_delta_step", "max_depth", "min_split_gain",
+        "n_estimators", "num_leaves", "path_smooth", "reg_alpha", "reg_lambda", "scale_pos_weight",
+        "subsample", "subsample_freq",
+    }
+)  # fmt: skip
 
 #: How a user says that no metric is wanted.
 _NO_METRIC = ("", "None", "none", "null", "custom", "na")
@@ -181,6 +200,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         )
 
     _host = "lightgbm"
+    _free_of_binning = _FREE_OF_BINNING
+    _rounds_names = _ROUNDS
+    _stopping_names = _EARLY_STOPPING
 
     def set_params(self, **params: Any) -> FocalLGBMClassifier:
         """Set parameters; see `LGBMClassifier.set_params`."""
@@ -235,11 +257,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
-        self._refuse_parameters()
         plan = self._plan_fit(X, y, sample_weight)
-        name, n_classes = self._given(_NUM_CLASS)
-        if n_classes not in (None, 1 if len(plan.start) == 1 else len(plan.start)):
-            raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
         self._check_same_classes(init_model, plan)
         has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
@@ -475,15 +493,21 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         booster = lightgbm.Booster(model_str=text)
         booster.best_iteration = best_iteration
         self.set_params(**parameters)
+        self._adopt(booster, state, named, {})
+        return self
+
+    def _adopt(
+        self, booster: lightgbm.Booster, state: FocalState, named: bool, history: dict[str, Any]
+    ) -> None:
+        """Become the fitted estimator of a booster that the host's `fit` did not train."""
         self._n_features = self._n_features_in = booster.num_feature()
         self._fitted_with_feature_names = named
-        self._best_iteration = best_iteration
-        self._best_score: dict[str, Any] = {}
-        self._evals_result: dict[str, Any] = {}
+        self._best_iteration = booster.best_iteration
+        self._best_score = booster.best_score
+        self._evals_result = history
         self._objective = "binary" if len(state.classes) == 2 else "multiclass"
         self._set_model(booster, state)
         self.fitted_ = True
-        return self
 
     def _set_model(self, booster: lightgbm.Booster, state: FocalState) -> None:
         self._Booster = booster
@@ -494,6 +518,50 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._class_map = {label: code for code, label in enumerate(state.classes)}
 
     # What fit is made of
+
+    def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> FitPlan:
+        self._refuse_parameters()
+        plan = super()._plan_fit(X, y, sample_weight)
+        name, n_classes = self._given(_NUM_CLASS)
+        if n_classes not in (None, len(plan.start)):
+            raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
+        return plan
+
+    def _fit_shared(
+        self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
+    ) -> tuple[Any, int]:
+        plan = self._plan_fit(*train)
+        metrics = _Metrics(self, plan, None)
+        self._n_classes = len(plan.state.classes)
+        self._training = plan, metrics
+        try:
+            params = self._process_params("fit")
+        finally:
+            del self._training
+        if binned is None:
+            binned = _Binned.of(plan, train, stop, {**params, "objective": "none"})
+
+        start = plan.start if self._starts_from_average() else np.zeros_like(plan.start)
+        for data in binned.data:
+            data.set_init_score(_constant_score(start, data.num_data()))
+        history: dict[str, Any] = {}
+        is_dart = self._given(_BOOSTING)[1] == "dart"
+        callbacks = [_FirstRound(is_dart), metrics, lightgbm.record_evaluation(history)]
+        if stop is not None and not is_dart:  # LightGBM has no early stopping for dart
+            callbacks.append(lightgbm.early_stopping(early_stopping_rounds, verbose=False))
+        booster = lightgbm.train(
+            params,
+            binned.data[0],
+            self.n_estimators,
+            valid_sets=binned.data[1:],
+            feval=[metric.native for metric in metrics.ours],
+            callbacks=callbacks,
+        )
+        booster = _baked(booster, start, plan.state)
+        self._adopt(booster, plan.state, binned.named, history)
+        if not booster.feature_importance("split").any():
+            self._warn_no_split(self._why_no_split(plan))
+        return binned, booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
 
     def _given(self, names: Sequence[str], default: Any = None) -> tuple[str, Any]:
         """Return (name, value) of the alias that the user set, or the first name and `default`."""
@@ -582,6 +650,27 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             "Lower min_child_samples, min_child_weight, min_split_gain or the other parameters that "
             "keep LightGBM from splitting; or else no feature tells the classes apart."
         )
+
+
+class _Binned(NamedTuple):
+    """Rows as LightGBM's data sets, and whether their columns have names."""
+
+    data: list[lightgbm.Dataset]  #: to train on, to stop on
+    named: bool
+
+    @classmethod
+    def of(cls, plan: FitPlan, train: Rows, stop: Rows | None, params: dict[str, Any]) -> _Binned:
+        """Bin rows as `LGBMClassifier.fit` does."""
+        X = _as_host_takes(train.X)
+        data = [lightgbm.Dataset(X, plan.labels, weight=plan.sample_weight, params=params).construct()]
+        if stop is not None:
+            codes = plan.encode(stop.y, "the labels to stop on")
+            weight = check_sample_weight(
+                stop.sample_weight, len(codes), "sample_weight of the rows to stop on"
+            )
+            valid = data[0].create_valid(_as_host_takes(stop.X), codes, weight=weight, params=params)
+            data.append(valid.construct())
+        return cls(data, hasattr(X, "columns"))
 
 
 class _FirstRound:
@@ -681,6 +770,10 @@ class _Metric:
         arguments = (y_true, prediction, weight, None)
         return self._metric(*arguments[: len(inspect.signature(self._metric).parameters)])
 
+    def native(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
+        """Return the same in the form that `lightgbm.train` calls."""
+        return self(data.get_label(), raw_prediction, data.get_weight())
+
 
 def _constant_score(start: FloatArray, n_samples: int, score: Any = None) -> FloatArray:
     """Return the start for every row, on top of a user's scores, in a shape that LightGBM takes."""
@@ -702,6 +795,13 @@ def _baked(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> l
     baked = lightgbm.Booster(model_str=text)
     baked.best_iteration, baked.best_score = booster.best_iteration, booster.best_score
     return baked
+
+
+def _as_host_takes(X: Any) -> Any:
+    """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
+    if hasattr(X, "columns"):
+        return X
+    return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=2)
 
 
 def _as_list(metrics: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin
+from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, Rows
 from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
@@ -40,6 +40,18 @@ _SCALED_METRICS = {
         "focal_loss": FOCAL_LOSS, "logloss": "log_loss", "error": "error", "mae": "absolute", "rmse": "root",
     },
 }  # fmt: skip
+
+#: The parameters that `_matrices` does not read.
+_FREE_OF_BINNING = frozenset(
+    {
+        *FOCAL_PARAMETERS, "base_score", "colsample_bylevel", "colsample_bynode", "colsample_bytree",
+        "eval_metric", "gamma", "grow_policy", "importance_type", "interaction_constraints", "learning_rate",
+        "max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth", "max_leaves",
+        "min_child_weight", "monotone_constraints", "multi_strategy", "n_estimators", "num_parallel_tree",
+        "random_state", "reg_alpha", "reg_lambda", "sampling_method", "scale_pos_weight", "subsample",
+        "verbosity",
+    }
+)  # fmt: skip
 
 
 class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
@@ -118,6 +130,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     _host = "xgboost"
     _takes_many_labels = True
+    _free_of_binning = _FREE_OF_BINNING
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -182,32 +195,8 @@ feature_weights
                 plan, X, y, sample_weight, base_margin, eval_set, sample_weight_eval_set,
                 base_margin_eval_set, self._one_feature_weights(feature_weights), previous,
             )  # fmt: skip
-            metrics = _Metrics(self, plan, evals, params)
-            history: dict[str, dict[str, list[float]]] = {}
-            booster = xgboost.train(
-                params,
-                train,
-                self.get_num_boosting_rounds(),
-                evals=[(data, name) for data, name, _, _ in evals],
-                obj=plan.objective,
-                custom_metric=metrics if metrics.ours else None,
-                evals_result=history,
-                verbose_eval=verbose,
-                xgb_model=previous,
-                callbacks=[metrics, *(self.callbacks or [])],
-                early_stopping_rounds=self.early_stopping_rounds,
-            )
-
-        self._Booster = booster
-        self.n_classes_ = len(plan.state.classes)
-        self._focal_state = plan.state
-        if history:
-            self.evals_result_ = history
-        elif hasattr(self, "evals_result_"):
-            del self.evals_result_
-        with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
-            self._store_state()
-        if booster_has_no_split(booster):
+            self._train(plan, params, train, evals, self.early_stopping_rounds, verbose, previous)
+        if booster_has_no_split(self._Booster):
             self._warn_no_split(self._why_no_split(plan))
         return self
 
@@ -338,6 +327,58 @@ feature_weights
         return raw
 
     # What fit is made of
+
+    def _train(
+        self,
+        plan: FitPlan,
+        params: dict[str, Any],
+        train: xgboost.DMatrix,
+        evals: list[_EvalData],
+        early_stopping_rounds: int | None,
+        verbose: bool | int | None,
+        previous: xgboost.Booster | None = None,
+    ) -> None:
+        """Train on matrices and become the fitted estimator."""
+        metrics = _Metrics(self, plan, evals, params)
+        history: dict[str, dict[str, list[float]]] = {}
+        self._Booster = xgboost.train(
+            params,
+            train,
+            self.get_num_boosting_rounds(),
+            evals=[(data, name) for data, name, _, _ in evals],
+            obj=plan.objective,
+            custom_metric=metrics if metrics.ours else None,
+            evals_result=history,
+            verbose_eval=verbose,
+            xgb_model=previous,
+            callbacks=[metrics, *(self.callbacks or [])],
+            early_stopping_rounds=early_stopping_rounds,
+        )
+        self.n_classes_ = len(plan.state.classes)
+        self._focal_state = plan.state
+        if history:
+            self.evals_result_ = history
+        elif hasattr(self, "evals_result_"):
+            del self.evals_result_
+        with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
+            self._store_state()
+
+    def _fit_shared(
+        self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
+    ) -> tuple[Any, int]:
+        plan = self._plan_fit(*train)
+        with xgboost.config_context(verbosity=self.verbosity):
+            params = self._training_params(plan)
+            if binned is None:
+                sets = None if stop is None else [(stop.X, stop.y)]
+                weights = None if stop is None else [stop.sample_weight]
+                binned = self._matrices(plan, *train, None, sets, weights, None, self.feature_weights, None)
+            matrix, evals = binned
+            self._train(plan, params, matrix, evals, early_stopping_rounds, verbose=False)
+        if booster_has_no_split(self._Booster):
+            self._warn_no_split(self._why_no_split(plan))
+        booster = self._Booster
+        return binned, booster.num_boosted_rounds() if stop is None else booster.best_iteration + 1
 
     def _host_alpha(self, classes: NDArray[Any], class_counts: FloatArray) -> list[tuple[str, Any]]:
         if self.scale_pos_weight is None or self.scale_pos_weight == 1:
