@@ -6,7 +6,7 @@ Every message says which argument, what was expected and what came.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+#: The focusing parameter of all rows, or of the rows of each class.
+Gamma: TypeAlias = float | tuple[float, ...]
 
 #: The kernels form gamma**2 in float32, whose largest number is 3.4e38.
 MAX_GAMMA = 1e15
@@ -30,6 +33,33 @@ def check_gamma(gamma: object, name: str = "gamma") -> float:
     if not 0.0 <= value <= MAX_GAMMA:
         raise ValueError(f"{name} must be a finite number >= 0 (and <= {MAX_GAMMA:g}), got {gamma!r}.")
     return value
+
+
+def check_gammas(gamma: Any, n_classes: int, name: str = "gamma") -> Gamma:
+    """Return one focusing parameter for all classes, or a tuple of one a class where they differ."""
+    if isinstance(gamma, str) or not (isinstance(gamma, Sequence) or np.ndim(gamma)):
+        return check_gamma(gamma, name)
+    if len(gamma) != n_classes:
+        raise ValueError(
+            f"{name} must be a number or hold {n_classes} numbers, one a class, got {len(gamma)} of them."
+        )
+    gammas = tuple(check_gamma(one, f"{name}[{i}]") for i, one in enumerate(gamma))
+    return gammas if len(set(gammas)) > 1 else gammas[0]
+
+
+def values_by_label(
+    by_label: Mapping[Any, Any], classes: NDArray[Any], name: str, what: str
+) -> dict[Any, Any]:
+    """Return a dict {label: value} in the order of `classes`, each of which it must name, and no other."""
+    known = classes.tolist()
+    missing = [label for label in known if label not in by_label]
+    unknown = [label for label in by_label if label not in known]
+    if missing or unknown:
+        raise ValueError(
+            f"{name} must have one {what} for each of the classes {known}, "
+            f"got none for {missing} and some for the unknown {unknown}."
+        )
+    return {label: by_label[label] for label in known}
 
 
 def check_class_weights(weights: object, n_classes: int, name: str) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm._validation import FloatArray, check_class_weights
+from focal_gbm._validation import FloatArray, check_class_weights, values_by_label
 
 #: β of "effective" where none is given, the middle of those that Cui et al. try (0.9 to 0.9999).
 DEFAULT_BETA = 0.999
@@ -24,15 +24,8 @@ def weights_by_label(
     alpha: Mapping[Any, float], classes: NDArray[Any], name: str = "focal_alpha"
 ) -> tuple[float, ...]:
     """Return the weights of a dict {label: weight} in the order of `classes`."""
-    known = classes.tolist()
-    missing = [label for label in known if label not in alpha]
-    unknown = [label for label in alpha if label not in known]
-    if missing or unknown:
-        raise ValueError(
-            f"{name} must have one weight for each of the classes {known}, "
-            f"got none for {missing} and some for the unknown {unknown}."
-        )
-    return check_class_weights([alpha[label] for label in known], len(known), name)
+    weights = values_by_label(alpha, classes, name, "weight")
+    return check_class_weights([*weights.values()], len(classes), name)
 
 
 def resolve_alpha(

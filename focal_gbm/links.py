@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,24 +19,17 @@ from scipy.special import expit, logit
 from focal_gbm._arrays import EXP_LIMIT, row_blocks
 from focal_gbm._validation import (
     FloatArray,
+    Gamma,
     check_class_weights,
-    check_gamma,
+    check_gammas,
     check_raw_prediction,
 )
 
-#: Newton steps for `BinaryFocalLink.link`. The slope of the link lies between 0.56 (1+gamma) and
-#: (1+gamma) and is smooth, so that convergence is global; 4 steps were the most needed for
-#: gamma in [0, 1e15] and probabilities from 1e-300 to 1 - 1e-16.
-_NEWTON_STEPS = 10
-
-#: Steps at most of the bracketed Newton searches behind `MulticlassFocalLink.link`, and the relative step
-#: that ends one: the error left is its square. For gamma in [1e-16, 1e15], 2 to 100 classes and
-#: probabilities from 1e-300 the outer search took up to 10 steps, the inner one 41 where gamma is least.
+#: Steps at most of the bracketed Newton searches behind `link`, and the relative step that ends one: the
+#: error left is its square. For gamma in [0, 1e15], equal or not, 2 to 100 classes and probabilities from
+#: 1e-300, a search took up to 46 steps, and up to 12 with gamma <= 1e4.
 _ROOT_STEPS = 100
 _ROOT_TOLERANCE = 1e-13
-
-#: gamma changes no log p by more than gamma times itself: below this it is lost in rounding.
-_SMALLEST_GAMMA = 1e-16
 
 #: float32 probabilities of a hundred classes sum to 1 within this.
 _SUM_TOLERANCE = 1e-5
@@ -63,13 +55,17 @@ class BinaryFocalLink:
 
         log(α_0/α_1) + (1+γ) z + log1p(γ r(z)) - log1p(γ r(-z)),
 
-    the zero in η of ``η g_1(z) + (1-η) g_0(z)``, g_y the gradients of the loss. It is strictly
-    increasing in z, and the identity for γ=0 with equal weights.
+    the zero in η of ``η g_1(z) + (1-η) g_0(z)``, g_y the gradients of the loss, or with a γ by class
+
+        log(α_0/α_1) + z + γ_1 softplus(z) - γ_0 softplus(-z) + log1p(γ_0 r(z)) - log1p(γ_1 r(-z)).
+
+    It is strictly increasing in z for all γ, and the identity for γ=0 with equal weights: its slope is
+    ``t(z, γ_1) + t(-z, γ_0)``, t the positive slope that `MulticlassFocalLink` states.
 
     Parameters
     ----------
-    gamma : float, default=2.0
-        Focusing parameter of the loss, >= 0.
+    gamma : float or sequence of 2 floats, default=2.0
+        Focusing parameter of the loss, >= 0, or those of both classes, (γ_0, γ_1).
     class_weights : tuple of 2 floats, default=(1.0, 1.0)
         Weights (α_0, α_1) of the loss.
 
@@ -88,12 +84,12 @@ class BinaryFocalLink:
     -1.0
     """
 
-    gamma: float = 2.0
+    gamma: Gamma = 2.0
     class_weights: tuple[float, float] = (1.0, 1.0)
     _shift: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        gamma = check_gamma(self.gamma)
+        gamma = check_gammas(self.gamma, 2)
         weights = check_class_weights(self.class_weights, 2, "class_weights")
         object.__setattr__(self, "gamma", gamma)
         object.__setattr__(self, "class_weights", weights)
@@ -118,11 +114,18 @@ class BinaryFocalLink:
         if self.gamma == 0.0:
             np.add(z, self._shift, out=out)
             return out.reshape(shape)
+        gamma_0, gamma_1 = _one_a_class(self.gamma, 2)
         with np.errstate(over="ignore"):  # a huge score is a logit of infinity, rightly
             for rows in row_blocks(len(z)):
                 block = z[rows]
-                pull = np.log1p(self.gamma * _r(block)) - np.log1p(self.gamma * _r(-block))
-                out[rows] = (1.0 + self.gamma) * block + pull + self._shift
+                pull = np.log1p(gamma_0 * _r(block)) - np.log1p(gamma_1 * _r(-block))
+                if gamma_0 == gamma_1:
+                    out[rows] = (1.0 + gamma_0) * block + pull + self._shift
+                    continue
+                # softplus(z) is max(z, 0) + tail, softplus(-z) is -min(z, 0) + tail
+                tail = np.log1p(np.exp(-np.abs(block)))
+                line = (1.0 + gamma_1) * np.maximum(block, 0) + (1.0 + gamma_0) * np.minimum(block, 0)
+                out[rows] = line + (gamma_1 - gamma_0) * tail + pull + self._shift
         return out.reshape(shape)
 
     def inverse(self, raw_prediction: ArrayLike) -> FloatArray:
@@ -196,24 +199,26 @@ class BinaryFocalLink:
         eta = np.asarray(probability, dtype=np.float64)
         if not ((eta >= 0) & (eta <= 1)).all():
             raise ValueError(f"probability must lie in [0, 1], got {probability!r}.")
-        target = np.asarray(logit(eta))
-        finite = np.isfinite(target)
-        z = np.where(finite, (target - self._shift) / (1.0 + self.gamma), target)
-        inner = np.where(finite, z, 0.0)
-        for _ in range(_NEWTON_STEPS):
-            residual = np.where(finite, self.posterior_logit(inner) - target, 0.0)
-            step = residual / self._slope(inner)
-            inner = inner - step
-            if not (np.abs(step) > 1e-15 * (1.0 + np.abs(inner))).any():
-                break
-        return np.where(finite, inner, z)
+        limit = np.asarray(logit(eta))
+        finite = np.isfinite(limit)
+        target = np.where(finite, limit, 0.0)
+        gamma_0, gamma_1 = _one_a_class(self.gamma, 2)
+        # Where z > 0 the logit is between (1+γ_1) z + shift - γ_0 log 2 - log1p(γ_1) and ..., and so
+        # mirrored where z < 0.
+        up = (target - self._shift) / (1.0 + gamma_1)
+        down = (target - self._shift) / (1.0 + gamma_0)
+        positive = target > self.posterior_logit(0.0)
+        low = np.where(
+            positive, 0.0, down - (gamma_1 * math.log(2.0) + math.log1p(gamma_0)) / (1.0 + gamma_0)
+        )
+        high = np.where(positive, up + (gamma_0 * math.log(2.0) + math.log1p(gamma_1)) / (1.0 + gamma_1), 0.0)
+        z = _increasing_root(partial(self._residual, target), low, high, np.where(positive, up, down))
+        return np.where(finite, z, limit)
 
-    def _slope(self, z: FloatArray) -> FloatArray:
-        """Return the derivative of `posterior_logit`."""
-        gamma = self.gamma
-        up = _r_slope(z) / (1.0 + gamma * _r(z))
-        down = _r_slope(-z) / (1.0 + gamma * _r(-z))
-        return 1.0 + gamma + gamma * (up + down)
+    def _residual(self, target: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        gamma_0, gamma_1 = _one_a_class(self.gamma, 2)
+        slope = _log_term_slope(z, gamma_1) + _log_term_slope(-z, gamma_0)
+        return self.posterior_logit(z) - target, slope
 
 
 @dataclass(frozen=True)
@@ -223,17 +228,18 @@ class MulticlassFocalLink:
     With the margins ``m_k = z_k - log Σ_{j≠k} exp(z_j)``, ``p_k = σ(m_k)`` and
     ``r(x) = softplus(x) exp(-x)`` the logarithm of the probability of class k is
 
-        log p_k + γ softplus(m_k) - log1p(γ r(-m_k)) - log α_k + constant,
+        log p_k + γ_k softplus(m_k) - log1p(γ_k r(-m_k)) - log α_k + constant,
 
     the zero in η of ``Σ_t η_t gradient(t)``, gradient(t) that of the loss where class t is true. Its
-    slope in m_k is ``[q + 2γp - γ (1-γ) p r] / (1 + γr)`` with p = p_k, q = 1-p_k, r = r(-m_k) <= 1,
-    which is positive for every γ >= 0. So the probabilities determine the scores up to one
-    constant; with equal weights they keep the order of the classes, and with γ=0 they are softmax(z).
+    slope in m_k is ``t(m_k, γ_k) = [q + 2γp - γ (1-γ) p r] / (1 + γr)`` with γ = γ_k, p = p_k, q = 1-p_k
+    and r = r(-m_k) <= 1, which is positive for every γ >= 0. So the probabilities determine the scores
+    up to one constant; with equal weights and one γ they keep the order of the classes, and with γ=0
+    they are softmax(z).
 
     Parameters
     ----------
-    gamma : float
-        Focusing parameter of the loss, >= 0.
+    gamma : float or sequence of n_classes floats
+        Focusing parameter of the loss, >= 0, or that of each class.
     class_weights : sequence of n_classes floats
         Weights (α_0, ..., α_{K-1}) of the loss, at least 2.
 
@@ -252,7 +258,7 @@ class MulticlassFocalLink:
     array([ 1.,  0., -1.])
     """
 
-    gamma: float
+    gamma: Gamma
     class_weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
@@ -260,7 +266,7 @@ class MulticlassFocalLink:
         if n_classes < 2:
             raise ValueError(f"class_weights must hold at least 2 numbers, got {self.class_weights!r}.")
         weights = check_class_weights(self.class_weights, n_classes, "class_weights")
-        object.__setattr__(self, "gamma", check_gamma(self.gamma))
+        object.__setattr__(self, "gamma", check_gammas(self.gamma, n_classes))
         object.__setattr__(self, "class_weights", weights)
 
     def log_posterior(self, raw_prediction: ArrayLike) -> FloatArray:
@@ -280,9 +286,10 @@ class MulticlassFocalLink:
         out = np.empty(z.shape, dtype=z.dtype)
         z_rows, out_rows = np.atleast_2d(z, out)
         log_weights = self._log_weights.astype(z.dtype)[:, np.newaxis]
+        gamma = self.gamma if isinstance(self.gamma, float) else np.array([self.gamma], dtype=z.dtype).T
         with np.errstate(over="ignore"):  # of scores so far apart that the odds are rightly infinite
             for rows in row_blocks(*z_rows.shape):
-                log_odds = _log_term(_margins(z_rows[rows].T), self.gamma) - log_weights
+                log_odds = _log_term(_margins(z_rows[rows].T), gamma) - log_weights
                 columns = np.arange(log_odds.shape[1])
                 largest = log_odds.argmax(axis=0), columns
                 shift = log_odds[largest]
@@ -360,8 +367,9 @@ class MulticlassFocalLink:
                 f"probabilities must sum to 1 within {_SUM_TOLERANCE:g}, got {total[wrong].flat[0]!s}."
             )
         scores = np.log(eta) + self._log_weights
-        if self.gamma >= _SMALLEST_GAMMA:
-            scores = _log_softmax_of_terms(np.atleast_2d(scores), self.gamma).reshape(eta.shape)
+        if self.gamma != 0.0:
+            gammas = np.array(_one_a_class(self.gamma, len(self.class_weights)))
+            scores = _log_softmax_of_terms(np.atleast_2d(scores), gammas).reshape(eta.shape)
         return np.asarray(scores - scores.mean(axis=-1, keepdims=True))
 
     @property
@@ -426,57 +434,79 @@ def _margins(z: FloatArray) -> FloatArray:
     return np.asarray(gap - np.log(rest))
 
 
-def _log_term(m: FloatArray, gamma: float) -> FloatArray:
+def _one_a_class(gamma: Gamma, n_classes: int) -> tuple[float, ...]:
+    return gamma if isinstance(gamma, tuple) else (gamma,) * n_classes
+
+
+def _log_term(m: FloatArray, gamma: float | FloatArray) -> FloatArray:
     """Return log p + γ softplus(m) - log1p(γ r(-m)), p = σ(m): log η_k + log α_k + constant."""
     tail = np.log1p(np.exp(-np.abs(m)))  # softplus is this and the positive part
     log_p, minus_log_q = -(np.maximum(-m, 0) + tail), np.maximum(m, 0) + tail
     return np.asarray(log_p + gamma * minus_log_q - np.log1p(gamma * _r(-m)))
 
 
-def _log_term_slope(m: FloatArray, gamma: float) -> FloatArray:
+def _log_term_slope(m: FloatArray, gamma: float | FloatArray) -> FloatArray:
     """Return the derivative of `_log_term` with respect to m."""
     return np.asarray(expit(-m) + gamma * expit(m) + gamma * _r_slope(-m) / (1.0 + gamma * _r(-m)))
 
 
-def _log_softmax_of_terms(y: FloatArray, gamma: float) -> FloatArray:
-    """Return log p of shape (n, K) such that `_log_term` is y + c, with the c for which Σ p = 1."""
-    n_classes = y.shape[1]
-    highest, lowest = y.max(axis=1), y.min(axis=1)
-    # At c = center - highest no p is above 1/K, at center - lowest none is below
-    at_equal = -math.log(n_classes - 1.0)
-    center = _log_term(np.asarray(at_equal), gamma)
-    largest = np.arange(len(y)), y.argmax(axis=1)
-    others = y.copy()
-    others[largest] = -np.inf
-    log_odds = highest - np.logaddexp.reduce(others, axis=1)
-    start = _log_term(np.maximum(log_odds / (1.0 + gamma), at_equal), gamma) - highest
-    residual = partial(_log_excess, y, largest, gamma)
-    c = _increasing_root(residual, center - highest, center - lowest, start)
-    return -np.logaddexp(0.0, -_margin_at(y + c[:, np.newaxis], gamma))
+def _log_softmax_of_terms(y: FloatArray, gamma: FloatArray) -> FloatArray:
+    """Return log p of shape (n, K) such that `_log_term` is y + c, with the c for which Σ p = 1.
+
+    As c grows, one class is the first to reach p = 1/2. It alone can have more in the end, and its
+    margin is what is searched for: 1 - p keeps its digits, and all other margins are at most 0.
+    """
+    (n_rows, n_classes), log_2 = y.shape, math.log(2.0)
+    rows = np.arange(n_rows)
+    first = (_log_term(np.zeros(n_classes), gamma) - y).argmin(axis=1)
+    is_other = np.ones(y.shape, dtype=bool)
+    is_other[rows, first] = False
+    y = y - y[rows, first][:, np.newaxis]
+    others = y[is_other].reshape(n_rows, n_classes - 1)
+    other_gamma = np.broadcast_to(gamma, y.shape)[is_other].reshape(others.shape)
+    residual = partial(_log_excess, others, other_gamma, gamma[first])
+
+    at_zero, _ = residual(np.zeros(n_rows))
+    # No class reaches 1/K below this c, and for m <= 0 the term is at most m + γ log 2
+    lowest = (_log_term(np.full(n_classes, -math.log(n_classes - 1.0)), gamma) - y).min(axis=1)
+    low = np.where(at_zero < 0, 0.0, np.minimum(0.0, lowest - gamma[first] * log_2))
+    # At a larger m the others have more than at 0, and softplus(m) > m
+    high = np.where(at_zero < 0, log_2 - at_zero, 0.0)
+    start = -np.logaddexp.reduce(others, axis=1) / (1.0 + gamma[first])
+    m = _increasing_root(residual, low, high, start)
+
+    margins = np.empty_like(y)
+    margins[rows, first] = m
+    margins[is_other] = _margin_at(others + _log_term(m, gamma[first])[:, np.newaxis], other_gamma).ravel()
+    return -np.logaddexp(0.0, -margins)
 
 
-def _log_excess(y: FloatArray, largest: Any, gamma: float, c: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return log Σ_{k≠largest} p_k - log(1 - p_largest) at shift c, and its derivative in c."""
-    m = _margin_at(y + c[:, np.newaxis], gamma)
-    m_slope = 1.0 / _log_term_slope(m, gamma)
-    log_p = -np.logaddexp(0.0, -m)
-    log_p[largest] = -np.inf
+def _log_excess(
+    others: FloatArray, other_gamma: FloatArray, gamma: FloatArray, m: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return log Σ p of the others less log(1 - p) of the class of margin m, and its derivative in m.
+
+    `others` are the terms of the others less the one of that class.
+    """
+    margins = _margin_at(others + _log_term(m, gamma)[:, np.newaxis], other_gamma)
+    log_p = -np.logaddexp(0.0, -margins)
     log_sum = np.logaddexp.reduce(log_p, axis=1)
-    share = np.exp(log_p - log_sum[:, np.newaxis])
-    slope = (share * expit(-m) * m_slope).sum(axis=1) + (expit(m) * m_slope)[largest]
-    return log_sum + np.logaddexp(0.0, m[largest]), slope
+    share = np.where(margins < 0, np.exp(log_p - log_sum[:, np.newaxis]), 0.0)
+    rise = (share * expit(-margins) / _log_term_slope(margins, other_gamma)).sum(axis=1)
+    return log_sum + np.logaddexp(0.0, m), expit(m) + rise * _log_term_slope(m, gamma)
 
 
-def _margin_at(value: FloatArray, gamma: float) -> FloatArray:
-    """Return the margin m at which `_log_term` is `value`, γ > 0."""
-    # For m <= 0 the term is at most m + γ log 2, for m >= 0 at least γ m - log 2 - log1p(γ)
-    low = np.minimum(0.0, value - gamma * math.log(2.0))
-    high = np.maximum(0.0, (value + math.log1p(gamma) + math.log(2.0)) / gamma)
-    # far to the left the term is m
-    return _increasing_root(partial(_term_residual, value, gamma), low, high, value)
+def _margin_at(value: FloatArray, gamma: FloatArray) -> FloatArray:
+    """Return the margin m <= 0 at which `_log_term` is `value`, or 0 where no such is."""
+    at_zero = _log_term(np.zeros_like(value), gamma)
+    target = np.minimum(value, at_zero)
+    # For m <= 0 the term is at most m + γ log 2; far to the left it is m
+    low = np.minimum(0.0, target - gamma * math.log(2.0))
+    m = _increasing_root(partial(_term_residual, target, gamma), low, np.zeros_like(value), target)
+    return np.where(value < at_zero, m, 0.0)
 
 
-def _term_residual(value: FloatArray, gamma: float, m: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _term_residual(value: FloatArray, gamma: FloatArray, m: FloatArray) -> tuple[FloatArray, FloatArray]:
     return _log_term(m, gamma) - value, _log_term_slope(m, gamma)
 
 
@@ -487,6 +517,8 @@ def _increasing_root(
     start: FloatArray,
 ) -> FloatArray:
     """Return where an increasing function, which returns value and slope, is 0, for each element."""
+    # An end that is the root but for rounding would turn every Newton step into a bisection
+    low, high = low - 1.0, high + 1.0
     x = np.clip(start, low, high)
     for _ in range(_ROOT_STEPS):
         value, slope = function(x)

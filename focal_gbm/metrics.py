@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction
 from focal_gbm.alpha import weights_by_label
+from focal_gbm.gamma import resolve_gamma
 from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 
 
@@ -36,7 +37,7 @@ def focal_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
     *,
-    gamma: float = 2.0,
+    gamma: float | Mapping[Any, float] | ArrayLike = 2.0,
     alpha: float | Mapping[Any, float] | ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -54,8 +55,8 @@ def focal_loss(
     y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
         Probabilities in the sorted order of the classes; one column is that of the second of two.
         Clipped to [eps, 1-eps] with the eps of its dtype, as scikit-learn does.
-    gamma : float, default=2.0
-        Focusing parameter, >= 0.
+    gamma : float, dict or array-like of shape (n_classes,), default=2.0
+        Focusing parameter, >= 0, or that of each class, by label or in sorted order.
     alpha : None, float, dict or array-like of shape (n_classes,), default=None
         None, Lin's α for the second of two classes, or class weights by label or in sorted order.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -100,6 +101,7 @@ def focal_loss(
     unknown = ~np.isin(y, classes)
     if unknown.any():
         raise ValueError(f"y_true must hold only the labels {classes.tolist()}, got {y[unknown][0]!r}.")
+    gammas = resolve_gamma(gamma, classes, "gamma")
     if isinstance(alpha, Mapping):
         alpha = weights_by_label(alpha, classes, "alpha")
     eps = np.finfo(proba.dtype).eps
@@ -107,10 +109,10 @@ def focal_loss(
     codes = np.searchsorted(classes, y)
     loss: FocalLoss
     if n_classes == 2:
-        loss = BinaryFocalLoss(gamma, alpha)  # type: ignore[arg-type]
+        loss = BinaryFocalLoss(gammas, alpha)  # type: ignore[arg-type]
         raw = logit(proba if proba.ndim == 1 else proba[:, 1])
     else:
-        loss = MulticlassFocalLoss(n_classes, gamma, alpha)  # type: ignore[arg-type]
+        loss = MulticlassFocalLoss(n_classes, gammas, alpha)  # type: ignore[arg-type]
         raw = np.log(proba)  # softmax undoes it
     return mean_focal_loss(loss, codes, raw, sample_weight)
 

@@ -15,15 +15,15 @@ LAYERS = (
     {"_arrays", "_validation"},
     {"links"},
     {"losses"},
-    {"alpha"},
+    {"alpha", "gamma"},
     {"objectives", "metrics"},
     {"_classifier", "_lightgbm_text"},
     {"_evaluation"},
     {"xgboost", "lightgbm"},
-    {"dask", "display"},
+    {"dask", "display", "search"},
     {"cli", "__main__"},
 )
-MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "objectives"}
+MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "objectives"}
 
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {

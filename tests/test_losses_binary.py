@@ -663,7 +663,9 @@ def test_frozen():
         (True, TypeError, r"real number >= 0, got True \(bool\)\.$"),
         (np.True_, TypeError, r"real number >= 0, got .*True.* \(bool.*\)\.$"),
         (1j, TypeError, r"real number >= 0, got 1j \(complex\)\.$"),
-        ([2.0], TypeError, r"real number >= 0, got \[2\.0\] \(list\)\.$"),
+        ([2.0], ValueError, r"^gamma must be a number or hold 2 numbers, one a class, got 1 of them\.$"),
+        ((2.0, -1.0), ValueError, r"^gamma\[1\] must be a finite number >= 0 .*, got -1\.0\.$"),
+        (np.ones((2, 2)), TypeError, r"^gamma\[0\] must be a real number >= 0, got .* \(ndarray\)\.$"),
     ],
 )
 def test_gamma_errors(factory, gamma, error, message):

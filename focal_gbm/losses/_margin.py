@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import DTypeLike
+from typing import Any
 
-from focal_gbm._validation import FloatArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from focal_gbm._validation import FloatArray, Gamma
 
 #: "floored" is max(exact, FLOOR |gradient|): a leaf of rows with a negative Hessian then takes a step of
 #: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike (see benchmarks/hessian_policy.py).
@@ -24,42 +26,49 @@ class FocalMargin:
         g = w q^γ (q + γ p ℓ)                             (minus the first derivative)
         h = w q^γ [ (1+2γ) p q + γ (γ p - q) p ℓ ]        (the second derivative)
 
+    where γ is one for all rows or that of the row's class.
+
     Attributes
     ----------
+    gamma : float or ndarray
+        γ of the rows of the block last given to `gradient`.
     p, q, focal, scale : ndarrays
         p, q, γ p ℓ and w q^γ of the block last given to `gradient`, until `hessian`; p alone for γ=0.
     spare : ndarray
         Free until `hessian`.
     """
 
+    gamma: float | FloatArray
     p: FloatArray
     q: FloatArray
     focal: FloatArray
     scale: FloatArray
     spare: FloatArray
 
-    def __init__(self, gamma: float, n_rows: int, dtype: DTypeLike) -> None:
+    def __init__(self, gamma: Gamma, n_rows: int, dtype: DTypeLike) -> None:
         self._gamma = gamma
+        self._by_class = np.array(gamma, dtype=dtype)
         self._work = np.empty((5, n_rows), dtype=dtype)
 
-    @property
-    def floor(self) -> float:
-        """What times g is the least Hessian of "floored"; 0 for γ=0, where the host's is positive."""
-        return FLOOR * min(self._gamma, 1.0)
+    def gradient(
+        self, odds: FloatArray, label: NDArray[Any], weight: FloatArray | None, loss_scale: float
+    ) -> FloatArray:
+        """Return g for ``odds = exp(-m)``, finite and not zero, which it is written over.
 
-    def gradient(self, odds: FloatArray, weight: FloatArray | None, loss_scale: float) -> FloatArray:
-        """Return g for ``odds = exp(-m)``, finite and not zero, which it is written over."""
-        gamma, g = self._gamma, odds
+        `label` is the class of every row.
+        """
+        g = odds
         p, q, focal, scale, spare = self._work[:, : len(odds)]
         self.p, self.q, self.focal, self.scale, self.spare = p, q, focal, scale, spare
+        self.gamma = self._gamma if isinstance(self._gamma, float) else np.take(self._by_class, label)
         np.add(odds, 1, out=p)
         np.reciprocal(p, out=p)
-        if gamma:
+        if self._gamma:
             np.log1p(odds, out=focal)  # ℓ
             focal *= p
-            focal *= gamma
+            focal *= self.gamma
             np.multiply(odds, p, out=q)
-            power_of_q(gamma, odds, q, out=scale)
+            power_of_q(self._gamma, label, odds, q, out=scale)
             if weight is not None:
                 scale *= weight
             if loss_scale != 1.0:
@@ -76,8 +85,8 @@ class FocalMargin:
 
     def hessian(self, g: FloatArray, *, negative_term: bool = True) -> FloatArray:
         """Return h after `gradient` returned `g`; without its one negative term an upper bound of it."""
-        gamma, p, q, focal, h = self._gamma, self.p, self.q, self.focal, self.spare
-        if not gamma:
+        gamma, p, q, focal, h = self.gamma, self.p, self.q, self.focal, self.spare
+        if not self._gamma:
             p *= g
             return p
         # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
@@ -92,9 +101,24 @@ class FocalMargin:
         h *= self.scale
         return h
 
+    @property
+    def floor(self) -> float | FloatArray:
+        """What times g is the least Hessian of "floored", after `gradient`."""
+        return FLOOR * (min(self.gamma, 1.0) if isinstance(self.gamma, float) else np.minimum(self.gamma, 1))
 
-def power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
+
+def power_of_q(gamma: Gamma, label: NDArray[Any], odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
     """Write q^γ, q = odds / (1 + odds), where odds is finite and not zero."""
+    if isinstance(gamma, float):
+        _power_of_q(gamma, odds, q, out)
+        return
+    power = np.empty_like(q)
+    for k in np.flatnonzero(np.bincount(label)):
+        _power_of_q(gamma[k], odds, q, power)
+        np.copyto(out, power, where=label == k)
+
+
+def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
     whole, fraction = divmod(gamma, 1.0)
     if whole > _MAX_PRODUCT:
         whole, fraction = 0.0, gamma

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from focal_gbm._arrays import BLOCK_SIZE, EXP_LIMIT, row_blocks
 from focal_gbm._validation import (
     FloatArray,
+    Gamma,
     check_binary_labels,
     check_choice,
     check_class_weights,
-    check_gamma,
+    check_gammas,
     check_raw_prediction,
     check_sample_weight,
 )
@@ -32,6 +33,7 @@ class BinaryTargets(NamedTuple):
 
     negative_sign: FloatArray  #: -1 for class 1, +1 for class 0
     weight: FloatArray | None  #: α_y times the sample weight; None means 1 everywhere
+    label: NDArray[np.uint8]  #: the class, 0 or 1
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class BinaryFocalLoss:
         gradient = -(2y-1) α_y q^γ (q + γ p ℓ)
         hessian  =  α_y q^γ [ (1+2γ) p q + γ (γ p - q) p ℓ ]
 
-    with respect to ``z``. Domain: z real, y in {0, 1}. ``q`` is never formed as ``1 - p``: nothing
-    cancels in the gradient and nothing has to be clipped.
+    with respect to ``z``, where γ may be that of the true class, γ_y. Domain: z real, y in {0, 1}.
+    ``q`` is never formed as ``1 - p``: nothing cancels in the gradient and nothing has to be clipped.
 
     Parameters
     ----------
-    gamma : float, default=2.0
-        Focusing parameter, >= 0. With 0 the loss is the log loss.
+    gamma : float or sequence of 2 floats, default=2.0
+        Focusing parameter, >= 0. With 0 the loss is the log loss. Two numbers are (γ_0, γ_1), those of
+        the rows of class 0 and of class 1.
     alpha : None, float or sequence of 2 floats, default=None
         - ``None``: no class weight, α_0 = α_1 = 1.
         - a float in (0, 1): the α of the paper, α_1 = alpha and α_0 = 1 - alpha.
@@ -60,6 +63,9 @@ class BinaryFocalLoss:
     ----------
     Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection, ICCV 2017,
     arXiv:1708.02002, equations 4 and 5.
+
+    Ridnik et al.: Asymmetric Loss For Multi-Label Classification, ICCV 2021, arXiv:2009.14119, for a γ
+    by class.
 
     Examples
     --------
@@ -76,11 +82,11 @@ class BinaryFocalLoss:
     0.0045
     """
 
-    gamma: float = 2.0
+    gamma: Gamma = 2.0
     alpha: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", check_gamma(self.gamma))
+        object.__setattr__(self, "gamma", check_gammas(self.gamma, 2))
         if self.alpha is None:
             return
         if isinstance(self.alpha, Real) and not isinstance(self.alpha, (bool, np.bool_)):
@@ -157,7 +163,7 @@ class BinaryFocalLoss:
             As in `loss`.
         hessian : {"exact", "floored", "majorizing"}, default="exact"
             - "exact": the second derivative, negative where p is small and γ > 0.
-            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|); exact for γ=0.
+            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0.
             - "majorizing": the exact one without its one negative term, an upper bound.
         out : pair of float arrays of shape (n_samples,), default=None
             Where to write; they are returned.
@@ -228,7 +234,11 @@ class BinaryFocalLoss:
             weight = np.asarray(self.class_weights, dtype=np.float64)[positive.astype(np.intp)]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        return BinaryTargets(negative_sign, None if weight is None else weight.astype(dtype))
+        return BinaryTargets(
+            negative_sign,
+            weight=None if weight is None else weight.astype(dtype),
+            label=positive.astype(np.uint8),
+        )
 
     def loss_prepared(self, targets: BinaryTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
@@ -239,7 +249,7 @@ class BinaryFocalLoss:
             x = np.clip(x, -EXP_LIMIT[x.dtype], EXP_LIMIT[x.dtype])
             odds = np.exp(x)
             block = out[rows]
-            power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
+            power_of_q(self.gamma, targets.label[rows], odds, odds / (1 + odds), out=block)
             block *= log_loss
             if targets.weight is not None:
                 block *= targets.weight[rows]
@@ -262,7 +272,6 @@ class BinaryFocalLoss:
         limit = EXP_LIMIT[z.dtype]
         n_rows = min(len(z), BLOCK_SIZE)
         margin = FocalMargin(self.gamma, n_rows, z.dtype)
-        floor = margin.floor if hessian == "floored" else 0.0
         work = np.empty(n_rows, dtype=z.dtype)
         for rows in row_blocks(len(z)):
             sign, odds = targets.negative_sign[rows], work[: rows.stop - rows.start]
@@ -272,11 +281,11 @@ class BinaryFocalLoss:
             np.clip(odds, -limit, limit, out=odds)
             np.exp(odds, out=odds)
             weight = None if targets.weight is None else targets.weight[rows]
-            g = margin.gradient(odds, weight, loss_scale)
+            g = margin.gradient(odds, targets.label[rows], weight, loss_scale)
             h = margin.hessian(g, negative_term=hessian != "majorizing")
             np.multiply(g, sign, out=gradient[rows], casting="same_kind")
-            if floor:
-                g *= floor
+            if hessian == "floored" and self.gamma:  # the log loss has nothing to floor
+                g *= margin.floor
                 np.maximum(h, g, out=h)
             second[rows] = h
 

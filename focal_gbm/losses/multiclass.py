@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from focal_gbm._arrays import BLOCK_SIZE, EXP_LIMIT, row_blocks
 from focal_gbm._validation import (
     FloatArray,
+    Gamma,
     check_choice,
     check_class_weights,
-    check_gamma,
+    check_gammas,
     check_raw_prediction,
     check_sample_weight,
 )
@@ -45,16 +46,17 @@ class MulticlassFocalLoss:
         gradient_t = -g            gradient_j = g s_j
         hessian_tt =  h            hessian_jj = s_j [ h s_j + g (1 - s_j) ]
 
-    for j ≠ t, with respect to ``z``. Domain: z real. Neither ``q`` nor ``1 - s_j`` is formed as one
-    minus the other where that cancels, ``p_j / q`` is never a quotient of two small numbers, and
-    nothing has to be clipped. Only the diagonal of the Hessian is given: it is all the hosts take.
+    for j ≠ t, with respect to ``z``, where γ may be that of the true class, γ_t. Domain: z real.
+    Neither ``q`` nor ``1 - s_j`` is formed as one minus the other where that cancels, ``p_j / q`` is
+    never a quotient of two small numbers, and nothing has to be clipped. Only the diagonal of the
+    Hessian is given: it is all the hosts take.
 
     Parameters
     ----------
     n_classes : int
         Number K of classes, >= 2.
-    gamma : float, default=2.0
-        Focusing parameter, >= 0. With 0 the loss is the cross-entropy.
+    gamma : float or sequence of n_classes floats, default=2.0
+        Focusing parameter, >= 0, or that of the rows of each class. With 0 the loss is the cross-entropy.
     alpha : None or sequence of n_classes floats, default=None
         Positive weights of the classes; ``None`` means that all are 1.
 
@@ -80,7 +82,7 @@ class MulticlassFocalLoss:
     """
 
     n_classes: int
-    gamma: float = 2.0
+    gamma: Gamma = 2.0
     alpha: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class MulticlassFocalLoss:
         if n_classes < 2:
             raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
         object.__setattr__(self, "n_classes", int(n_classes))
-        object.__setattr__(self, "gamma", check_gamma(self.gamma))
+        object.__setattr__(self, "gamma", check_gammas(self.gamma, int(n_classes)))
         if self.alpha is not None:
             object.__setattr__(self, "alpha", check_class_weights(self.alpha, self.n_classes, "alpha"))
 
@@ -160,7 +162,7 @@ class MulticlassFocalLoss:
             As in `loss`.
         hessian : {"exact", "floored", "majorizing"}, default="exact"
             - "exact": the diagonal of the Hessian, negative in places where γ > 0.
-            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|); exact for γ=0.
+            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0.
             - "majorizing": ``s_j [ g (1-p_j) + max(h - g p, 0) ]``, with s_t = 1; the exact one has
               ``h - g p`` of either sign in its place. Never negative. With ``hessian_factor=2`` this
               diagonal matrix less the full Hessian is positive semidefinite (Gershgorin).
@@ -268,7 +270,7 @@ class MulticlassFocalLoss:
             x += np.log(total, out=total)
             log_loss = np.maximum(np.log1p(odds), x, out=x)
             block = out[rows]
-            power_of_q(self.gamma, odds, odds / (1 + odds), out=block)
+            power_of_q(self.gamma, targets.label[rows], odds, odds / (1 + odds), out=block)
             block *= log_loss
             if targets.weight is not None:
                 block *= targets.weight[rows]
@@ -290,24 +292,24 @@ class MulticlassFocalLoss:
         `gradient` and `second` are float arrays of the shape of `z`, in any memory order, possibly of
         lower precision.
         """
-        gamma = self.gamma
         others = _OtherClasses(z)
-        margin = FocalMargin(gamma, others.n_rows, z.dtype)
-        floor = margin.floor if hessian == "floored" else 0.0
+        margin = FocalMargin(self.gamma, others.n_rows, z.dtype)
         class_work = np.empty_like(others.class_work)
         row_work = np.empty((2, others.n_rows), dtype=z.dtype)
         for rows in row_blocks(*z.shape):
-            u, true_class, total, _, odds = others.load(z[rows], targets.label[rows])
+            label = targets.label[rows]
+            u, true_class, total, _, odds = others.load(z[rows], label)
             v = class_work[: u.size].reshape(u.shape)
             slope, rest = row_work[:, : len(total)]
-            g = margin.gradient(odds, None if targets.weight is None else targets.weight[rows], loss_scale)
+            weight = None if targets.weight is None else targets.weight[rows]
+            g = margin.gradient(odds, label, weight, loss_scale)
             p, q = margin.p, margin.q
-            if gamma and hessian == "majorizing":
+            if self.gamma and hessian == "majorizing":
                 # h = g p + b with b = q^γ γ p (2 q + γ p ℓ - ℓ) of both signs; max(b, 0) instead
                 h = np.multiply(q, 2.0, out=margin.spare)
                 h += margin.focal
                 h *= p
-                h *= gamma
+                h *= margin.gamma
                 h -= margin.focal
                 np.maximum(h, 0, out=h)
                 h *= margin.scale
@@ -335,8 +337,8 @@ class MulticlassFocalLoss:
             np.subtract(1, u, out=v)
             v *= slope
             v += rest
-            if floor:
-                np.multiply(g, floor, out=q)
+            if hessian == "floored" and self.gamma:  # the cross-entropy has nothing to floor
+                np.multiply(g, margin.floor, out=q)
                 np.maximum(v, q, out=v)
                 np.maximum(h, q, out=h)
             u *= np.reciprocal(total, out=total)
