@@ -74,8 +74,16 @@ class FitPlan(NamedTuple):
         _, hessian = self.objective(np.broadcast_to(self.start.reshape(shape[1:]), shape))
         return float(hessian.sum(axis=0, dtype=np.float64).max())
 
-    def encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
-        """Return the codes of the labels of an evaluation set."""
+    def encode(self, y: ArrayLike, name: str, X: Any) -> NDArray[Any]:
+        """Return the codes of the labels of an evaluation set of the rows X."""
+        codes = self._encode(y, name)
+        try:
+            check_consistent_length(X, codes)
+        except ValueError as error:
+            raise ValueError(f"{name} must be as many as the rows they are for. {error}") from None
+        return codes
+
+    def _encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         if self.encoder is None:
             return _as_indicator(y, name, n_labels=self.labels.shape[1])
         labels = _as_labels(y, name)
@@ -243,7 +251,7 @@ class FocalClassifierMixin:
         if alpha is not None or not alphas:
             alphas.append(("focal_alpha", alpha))
         if len(alphas) > 1:
-            given = " and ".join(f"{name}={value!r}" for name, value in alphas)
+            given = " and ".join(f"{name}={getattr(self, name)!r}" for name, _ in alphas)
             raise ValueError(f"Only one parameter can weight the classes, got {given}.")
         name, alpha = alphas[0]
         if name == "scale_pos_weight" and len(classes) > 2:

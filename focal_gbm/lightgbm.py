@@ -23,18 +23,19 @@ from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss
 
-# LightGBM's names for one parameter, from its table of aliases.
+# LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts:
+# its own name, then the shorter alias.
 _OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
 _METRIC = ("metric", "metrics", "metric_types")
-_BOOSTING = ("boosting_type", "boosting", "boost")
+_BOOSTING = ("boosting", "boost", "boosting_type")
 _UNBALANCE = ("is_unbalance", "unbalance", "unbalanced_sets")
-_MIN_ROWS = ("min_child_samples", "min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf")
+_MIN_ROWS = ("min_data_in_leaf", "min_data", "min_samples_leaf", "min_child_samples", "min_data_per_leaf")
 _MIN_HESSIAN = (
-    "min_child_weight",
     "min_sum_hessian_in_leaf",
-    "min_sum_hessian_per_leaf",
-    "min_sum_hessian",
     "min_hessian",
+    "min_sum_hessian",
+    "min_child_weight",
+    "min_sum_hessian_per_leaf",
 )
 _NUM_CLASS = ("num_class", "num_classes")
 _POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
@@ -259,6 +260,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         plan = self._plan_fit(X, y, sample_weight)
         self._check_same_classes(init_model, plan)
+        _check_score(init_score, "init_score")
         has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
 
@@ -268,8 +270,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             if data is X and labels is y:
                 codes = plan.labels  # the host knows its training set by identity
             else:
-                codes = plan.encode(labels, f"the labels of evaluation set {i}")
+                codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
             check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
+            _check_score(_item(eval_init_score, i), f"eval_init_score[{i}]")
             eval_labels.append(codes)
         is_dart = self._given(_BOOSTING)[1] == "dart"
         known = [eval_set is not None and codes is plan.labels for codes in eval_labels]
@@ -575,8 +578,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         return str(self._given(["boost_from_average"], True)[1]).lower() not in ("false", "0", "-")
 
     def _refuse_parameters(self) -> None:
-        name, objective = self._given(_OBJECTIVE)
-        if objective not in (None, "binary"):
+        for name in _OBJECTIVE:
+            name, objective = self._given([name])
+            if objective in (None, "binary"):
+                continue
             raise ValueError(
                 f"{name} must be left alone: {type(self).__name__} trains the focal loss, got "
                 f"{objective!r}. Use lightgbm.LGBMClassifier(objective=FocalObjective(...)) for a host's "
@@ -633,16 +638,14 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
 
     def _why_no_split(self, plan: FitPlan) -> str:
         n_samples = len(plan.labels)
-        _, least_rows = self._given(_MIN_ROWS)
+        name, least_rows = self._given(_MIN_ROWS)
         if n_samples < 2 * least_rows:
-            return (
-                f"Lower min_child_samples: two leaves need {least_rows} rows each, and there are {n_samples}."
-            )
-        _, least = self._given(_MIN_HESSIAN)
+            return f"Lower {name}: two leaves need {least_rows} rows each, and there are {n_samples}."
+        name, least = self._given(_MIN_HESSIAN)
         total = plan.hessian_at_start()
         if total < 2 * least:
             return (
-                f"Lower min_child_weight: two leaves need a Hessian of {least:g} each, and all rows "
+                f"Lower {name}: two leaves need a Hessian of {least:g} each, and all rows "
                 f"together have {total:.3g} at the start (focal_gamma, focal_alpha and sample_weight "
                 "scale it)."
             )
@@ -664,7 +667,7 @@ class _Binned(NamedTuple):
         X = _as_host_takes(train.X)
         data = [lightgbm.Dataset(X, plan.labels, weight=plan.sample_weight, params=params).construct()]
         if stop is not None:
-            codes = plan.encode(stop.y, "the labels to stop on")
+            codes = plan.encode(stop.y, "the labels to stop on", stop.X)
             weight = check_sample_weight(
                 stop.sample_weight, len(codes), "sample_weight of the rows to stop on"
             )
@@ -773,6 +776,12 @@ class _Metric:
     def native(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
         """Return the same in the form that `lightgbm.train` calls."""
         return self(data.get_label(), raw_prediction, data.get_weight())
+
+
+def _check_score(score: Any, name: str) -> None:
+    # LightGBM takes nan for 0 without a word
+    if score is not None and not np.isfinite(np.asarray(score, dtype=np.float64)).all():
+        raise ValueError(f"{name} must be finite, got inf or nan.")
 
 
 def _constant_score(start: FloatArray, n_samples: int, score: Any = None) -> FloatArray:

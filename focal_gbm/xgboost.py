@@ -450,7 +450,7 @@ feature_weights
             if data is X and labels is y and weights[i] is sample_weight and margins[i] is base_margin:
                 evals.append((train, name, plan.labels, plan.sample_weight))
                 continue
-            codes = plan.encode(labels, f"the labels of eval_set[{i}]")
+            codes = plan.encode(labels, f"the labels of eval_set[{i}]", data)
             weight = check_sample_weight(weights[i], len(codes), f"sample_weight_eval_set[{i}]")
             types = feature_types
             if _is_dataframe(data) and _is_dataframe(X) and not train.get_categories().empty():
