@@ -26,32 +26,45 @@ FIT = {
     "y is None": ({"y": None}, "requires y to be passed"),
     "NaN in y": ({"y": spoiled(Y, NAN)}, "Input y contains NaN"),
     "inf in y": ({"y": spoiled(Y, INF)}, "Input y contains infinity"),
-    "None in y": ({"y": np.where(np.arange(500) == 3, None, "a")}, "y must hold a label in every row, got None"),
+    "None in y": (
+        {"y": np.where(np.arange(500) == 3, None, "a")},
+        "y must hold a label in every row, got None",
+    ),
     "one class": ({"y": np.repeat("no", 500)}, "y must hold two classes or more, got one class only: .*'no'"),
     "no rows": ({"X": np.empty((0, 3)), "y": []}, "two classes or more, got 0 samples"),
     "continuous y": ({"y": np.linspace(0, 1, 500)}, "Unknown label type: continuous"),
     "y too short": ({"y": Y[:-1]}, r"inconsistent numbers of samples: \[500, 499\]"),
     "float16 in y": ({"y": Y.astype(np.float16)}, "y must hold labels of an exact type, got float16"),
     "scalar y": ({"y": 1}, "y should be a 1d array"),
-    "y of three dimensions": ({"y": np.zeros((500, 1, 1))}, "y should be a 1d array"),
+    "y of three dimensions": ({"y": np.zeros((500, 1, 1))}, "Found array with dim 3"),
     "NaN in weight": (
-        {"sample_weight": spoiled(WEIGHT, NAN)}, "sample_weight must be finite, got nan at row 7",
+        {"sample_weight": spoiled(WEIGHT, NAN)},
+        "sample_weight must be finite, got nan at row 7",
     ),
     "inf in weight": (
-        {"sample_weight": spoiled(WEIGHT, INF)}, "sample_weight must be finite, got inf at row 7",
+        {"sample_weight": spoiled(WEIGHT, INF)},
+        "sample_weight must be finite, got inf at row 7",
     ),
     "negative weight": (
-        {"sample_weight": spoiled(WEIGHT, -0.5)}, "sample_weight must be >= 0, got the negative weight -0.5 at row 7",
+        {"sample_weight": spoiled(WEIGHT, -0.5)},
+        "sample_weight must be >= 0, got the negative weight -0.5 at row 7",
     ),
     "all weights zero": ({"sample_weight": 0 * WEIGHT}, "sample_weight must .* all weights zero"),
     "one class weighted zero": (
-        {"sample_weight": Y * 1.0}, "sample_weight must leave every class some weight, got none for .*0",
+        {"sample_weight": Y * 1.0},
+        "sample_weight must leave every class some weight, got none for .*0",
     ),
-    "weights too short": ({"sample_weight": WEIGHT[:-1]}, r"sample_weight must have shape \(500,\), got shape \(499,\)"),
+    "weights too short": (
+        {"sample_weight": WEIGHT[:-1]},
+        r"sample_weight must have shape \(500,\), got shape \(499,\)",
+    ),
     "one weight": ({"sample_weight": 2.0}, r"sample_weight must have shape \(500,\), got shape \(\)"),
-    "weights in a column": ({"sample_weight": WEIGHT[:, np.newaxis]}, r"sample_weight must have shape \(500,\)"),
+    "weights in a column": (
+        {"sample_weight": WEIGHT[:, np.newaxis]},
+        r"sample_weight must have shape \(500,\)",
+    ),
     "weights of words": ({"sample_weight": np.repeat("a", 500)}, "sample_weight must hold real numbers"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FIT)
@@ -66,40 +79,82 @@ def test_arguments_of_fit(make, table, case):
 PARAMETERS = {
     "negative gamma": ({"focal_gamma": -0.1}, ValueError, "focal_gamma must be a finite number >= 0"),
     "NaN gamma": ({"focal_gamma": NAN}, ValueError, "focal_gamma must be a finite number >= 0 .*got nan"),
-    "infinite gamma": ({"focal_gamma": INF}, ValueError, "focal_gamma must be a finite number >= 0 .*got inf"),
+    "infinite gamma": (
+        {"focal_gamma": INF},
+        ValueError,
+        "focal_gamma must be a finite number >= 0 .*got inf",
+    ),
     "gamma as text": ({"focal_gamma": "2"}, TypeError, "focal_gamma must be a real number >= 0, got '2'"),
     "gamma as bool": ({"focal_gamma": True}, TypeError, "focal_gamma must be a real number >= 0, got True"),
     "gamma None": ({"focal_gamma": None}, TypeError, "focal_gamma must be a real number >= 0, got None"),
     "alpha 0": ({"focal_alpha": 0}, ValueError, r"focal_alpha must lie in the open interval \(0, 1\), got 0"),
     "alpha 1": ({"focal_alpha": 1.0}, ValueError, r"focal_alpha must lie in the open interval \(0, 1\)"),
-    "negative alpha": ({"focal_alpha": -0.25}, ValueError, r"focal_alpha must lie in the open interval \(0, 1\)"),
+    "negative alpha": (
+        {"focal_alpha": -0.25},
+        ValueError,
+        r"focal_alpha must lie in the open interval \(0, 1\)",
+    ),
     "NaN alpha": ({"focal_alpha": NAN}, ValueError, r"focal_alpha must lie in the open interval \(0, 1\)"),
     "alpha as bool": ({"focal_alpha": True}, TypeError, "focal_alpha must be None, a float .*got True"),
     "misspelt balanced": (
-        {"focal_alpha": "balnced"}, ValueError, "focal_alpha must be None, .*'balanced', .*got 'balnced'",
+        {"focal_alpha": "balnced"},
+        ValueError,
+        "focal_alpha must be None, .*'balanced', .*got 'balnced'",
     ),
     "missing class": (
-        {"focal_alpha": {0: 1.0}}, ValueError, r"focal_alpha must have one weight for each .*got none for \[1\]",
+        {"focal_alpha": {0: 1.0}},
+        ValueError,
+        r"focal_alpha must have one weight for each .*got none for \[1\]",
     ),
     "unknown class": (
-        {"focal_alpha": {0: 1.0, 1: 1.0, 2: 1.0}}, ValueError, r"focal_alpha .* some for the unknown \[2\]",
+        {"focal_alpha": {0: 1.0, 1: 1.0, 2: 1.0}},
+        ValueError,
+        r"focal_alpha .* some for the unknown \[2\]",
     ),
-    "classes by other names": ({"focal_alpha": {"no": 1.0, "yes": 1.0}}, ValueError, "focal_alpha must have one"),
-    "three weights": ({"focal_alpha": [1.0, 2.0, 3.0]}, ValueError, "focal_alpha must hold 2 positive numbers"),
+    "classes by other names": (
+        {"focal_alpha": {"no": 1.0, "yes": 1.0}},
+        ValueError,
+        "focal_alpha must have one",
+    ),
+    "three weights": (
+        {"focal_alpha": [1.0, 2.0, 3.0]},
+        ValueError,
+        "focal_alpha must hold 2 positive numbers",
+    ),
     "one weight": ({"focal_alpha": [1.0]}, ValueError, "focal_alpha must hold 2 positive numbers"),
     "negative weight": ({"focal_alpha": [1.0, -2.0]}, ValueError, "focal_alpha must be finite and > 0"),
     "zero weight": ({"focal_alpha": {0: 0.0, 1: 1.0}}, ValueError, "focal_alpha must be finite and > 0"),
     "NaN weight": ({"focal_alpha": [1.0, NAN]}, ValueError, "focal_alpha must be finite and > 0"),
     "weights of words": ({"focal_alpha": ["a", "b"]}, TypeError, "focal_alpha must hold 2 positive numbers"),
     "beta 1": ({"focal_alpha": ("effective", 1.0)}, ValueError, r"focal_alpha must have a beta in \[0, 1\)"),
-    "misspelt effective": ({"focal_alpha": ("efective", 0.9)}, ValueError, "focal_alpha must be None, a float"),
-    "misspelt hessian": ({"hessian": "flored"}, ValueError, "hessian must be one of 'floored', .*got 'flored'"),
+    "misspelt effective": (
+        {"focal_alpha": ("efective", 0.9)},
+        ValueError,
+        "focal_alpha must be None, a float",
+    ),
+    "misspelt hessian": (
+        {"hessian": "flored"},
+        ValueError,
+        "hessian must be one of 'floored', .*got 'flored'",
+    ),
     "hessian None": ({"hessian": None}, ValueError, "hessian must be one of 'floored', .*got None"),
-    "misspelt probability": ({"probability": "sigmoid"}, ValueError, "probability must be one of 'posterior', "),
-    "negative scale": ({"focal_scale": -1.0}, ValueError, "focal_scale must be 'host' or a number > 0, got -1.0"),
+    "misspelt probability": (
+        {"probability": "sigmoid"},
+        ValueError,
+        "probability must be one of 'posterior', ",
+    ),
+    "negative scale": (
+        {"focal_scale": -1.0},
+        ValueError,
+        "focal_scale must be 'host' or a number > 0, got -1.0",
+    ),
     "NaN scale": ({"focal_scale": NAN}, ValueError, "focal_scale must be 'host' or a number > 0, got nan"),
-    "misspelt scale": ({"focal_scale": "hots"}, (TypeError, ValueError), "focal_scale must be 'host' or a number"),
-}  # fmt: skip
+    "misspelt scale": (
+        {"focal_scale": "hots"},
+        (TypeError, ValueError),
+        "focal_scale must be 'host' or a number",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", PARAMETERS)
@@ -130,9 +185,15 @@ def test_scale_pos_weight_beside_alpha(make, table, alpha):
 
 @pytest.mark.parametrize(
     "params",
-    [{"is_unbalance": True}, {"unbalance": True}, {"unbalanced_sets": True}, {"class_weight": "balanced"}, {"class_weight": {0: 1, 1: 2}}],
+    [
+        {"is_unbalance": True},
+        {"unbalance": True},
+        {"unbalanced_sets": True},
+        {"class_weight": "balanced"},
+        {"class_weight": {0: 1, 1: 2}},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_other_class_weights_of_lightgbm_beside_alpha(table, params):
     (name,) = params
     with pytest.raises(ValueError, match=f"Only one .* got {name}=.* and focal_alpha=0.25"):
@@ -166,20 +227,23 @@ def fit_with_evaluation(make, table, X, y, weight=None):
 
 EVALUATION = {
     "unseen label": (
-        {"y": np.repeat(["no", "yes", "maybe"], 100)}, r"evaluation|eval_set.* only labels seen in y, .* got maybe",
+        {"y": np.repeat(["no", "yes", "maybe"], 100)},
+        r"evaluation|eval_set.* only labels seen in y, .* got maybe",
     ),
     "other kind of label": ({"y": np.arange(300) % 2}, r"only labels seen in y, \['no', 'yes'\], got 0, 1"),
     "NaN": ({"y": spoiled(np.zeros(300), NAN)}, "contains NaN"),
-    "no label": ({"y": None}, "labels of e.* is None"),
-    "too short": ({"y": np.repeat("no", 299)}, "[Ll]ength|inconsistent|number of"),
+    "no label": ({"y": None}, "labels of e.* is None|eval_X and eval_y must be given together"),
+    "too short": ({"y": np.repeat("no", 299)}, r"^the labels of eval.* must be as many as .*\[300, 299\]"),
     "weights too short": (
-        {"weight": np.ones(299)}, r"eval_(sample_weight|set)\[0\] must have shape \(300,\), got shape \(299,\)",
+        {"weight": np.ones(299)},
+        r"eval_(sample_weight|set)\[0\] must have shape \(300,\), got shape \(299,\)",
     ),
     "negative weight": (
-        {"weight": spoiled(np.ones(300), -2.0)}, r"eval_(sample_weight|set)\[0\] must be >= 0, got the negative",
+        {"weight": spoiled(np.ones(300), -2.0)},
+        r"eval_(sample_weight|set)\[0\] must be >= 0, got the negative",
     ),
     "NaN weight": ({"weight": spoiled(np.ones(300), NAN)}, r"eval_(sample_weight|set)\[0\] must be finite"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", EVALUATION)
@@ -191,14 +255,14 @@ def test_evaluation_sets(make, table, validation, case):
 
 
 def test_number_of_weights_of_evaluation_sets(table, validation):
-    with pytest.raises(ValueError, match="sample_weight_eval_set must have one entry for each of 1 .*got 2"):
+    with pytest.raises(ValueError, match=r"sample_weight_eval_set must have one entry for each of 1 .*got 2"):
         focal_xgb().fit(
             table.X,
             table.y,
             eval_set=[(validation.X, validation.y)],
             sample_weight_eval_set=[None, None],
         )
-    with pytest.raises(ValueError, match="base_margin_eval_set must have one entry for each of 1 .*got 0"):
+    with pytest.raises(ValueError, match=r"base_margin_eval_set must have one entry for each of 1 .*got 0"):
         focal_xgb().fit(table.X, table.y, eval_set=[(validation.X, validation.y)], base_margin_eval_set=[])
 
 
@@ -258,9 +322,13 @@ def test_random_forests_of_lightgbm(table, name, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(f"{sign}_{name}", 0.5) for sign in ("pos", "neg") for name in ("bagging_fraction", "sub_row", "subsample", "bagging")]
+    [
+        (f"{sign}_{name}", 0.5)
+        for sign in ("pos", "neg")
+        for name in ("bagging_fraction", "sub_row", "subsample", "bagging")
+    ]
     + [("sigmoid", 2.0)],
-)  # fmt: skip
+)
 def test_parameters_that_lightgbm_ignores_beside_a_custom_objective(table, name, value):
     with pytest.raises(ValueError, match=f"^{name} must be 1, got {value}"):
         focal_lgb(**{name: value}).fit(table.X, table.y)
@@ -285,12 +353,16 @@ def test_many_labels_in_lightgbm(table):
         focal_lgb().fit(table.X, np.column_stack([table.y, table.y]))
 
 
-def test_starts_that_are_not_finite(table):
+def test_starts_that_are_not_finite(table, validation):
     for bad in (NAN, INF):
-        with pytest.raises(ValueError, match="not finite|inf or NaN|[Bb]ase_?[Mm]argin|NaN or Inf"):
+        with pytest.raises(ValueError, match=r"raw prediction is (nan|inf)"):
             focal_xgb().fit(table.X, table.y, base_margin=spoiled(np.zeros(500), bad))
-        with pytest.raises(ValueError, match="not finite|init_score"):
+        with pytest.raises(ValueError, match=r"^init_score must be finite"):
             focal_lgb().fit(table.X, table.y, init_score=spoiled(np.zeros(500), bad))
+        scores = [spoiled(np.zeros(300), bad)]
+        data = {"eval_X": validation.X, "eval_y": validation.y, "eval_init_score": scores}
+        with pytest.raises(ValueError, match=r"^eval_init_score\[0\] must be finite"):
+            focal_lgb().fit(table.X, table.y, **data)
 
 
 # Prediction
@@ -351,18 +423,16 @@ def test_min_child_weight_of_xgboost_where_no_one_can_be_sure(table):
 
 @pytest.mark.parametrize("name", ["min_child_samples", "min_data_in_leaf", "min_data"])
 def test_min_child_samples_of_lightgbm(table, name):
-    params = {name: 251} if name == "min_child_samples" else {"min_child_samples": None, name: 251}
-    message = no_split(focal_lgb(**params), table.X, table.y)
+    message = no_split(focal_lgb(**{name: 251}), table.X, table.y)
     assert f"Lower {name}: two leaves need 251 rows each, and there are 500" in message
-    assert learns(focal_lgb(**{**params, name: 20}), table.X, table.y)
+    assert learns(focal_lgb(**{name: 20}), table.X, table.y)
 
 
 @pytest.mark.parametrize("name", ["min_child_weight", "min_sum_hessian_in_leaf", "min_hessian"])
 def test_min_child_weight_of_lightgbm(table, name):
-    params = {name: 1000.0} if name == "min_child_weight" else {"min_child_weight": None, name: 1000.0}
-    message = no_split(focal_lgb(**params), table.X, table.y)
+    message = no_split(focal_lgb(**{name: 1000.0}), table.X, table.y)
     assert f"Lower {name}: two leaves need a Hessian of 1000 each" in message
-    assert learns(focal_lgb(**{**params, name: 1e-3}), table.X, table.y)
+    assert learns(focal_lgb(**{name: 1e-3}), table.X, table.y)
 
 
 def test_min_split_gain_of_lightgbm(table):
