@@ -21,7 +21,7 @@ class Derivatives(NamedTuple):
     loss: float
     gradient: np.ndarray
     hessian: np.ndarray  #: the full matrix
-    majorizing: np.ndarray  #: w p (1-p) + (1-p_t) max(κ, 0) |δ - p|
+    majorizing: np.ndarray  #: w p (1-p) + (1-p_t) κ₊ |δ - p|
     terms: np.ndarray  #: sum of the absolute values of the terms of the diagonal that can cancel
 
 
@@ -46,6 +46,8 @@ def derivatives(gamma: float, t: int, z: np.ndarray) -> Derivatives:
         direction = [(j == t) - p[j] for j in classes]
         # d p_t = p_t direction, d² p_t = p_t [direction direction' - (diag p - p p')]
         kappa, w = second * pt**2 + first * pt, -first * pt
+        # γ p_t q^(γ-1) [2 - r + γ r] in the place of γ p_t q^(γ-1) [2 - r / p_t + γ r], r = -p_t log(p_t) / q
+        kappa_plus = kappa - g * q ** (g - 1) * pt * log_p
         hessian = [
             [kappa * direction[j] * direction[k] - w * p[j] * (p[k] - (j == k)) for k in classes]
             for j in classes
@@ -61,7 +63,7 @@ def derivatives(gamma: float, t: int, z: np.ndarray) -> Derivatives:
             float(-(q**g) * log_p),
             np.array([float(first * pt * d) for d in direction]),
             np.array(hessian, dtype=float),
-            np.array([float(w * p[j] * (1 - p[j]) + q * max(kappa, 0) * abs(direction[j])) for j in classes]),
+            np.array([float(w * p[j] * (1 - p[j]) + q * kappa_plus * abs(direction[j])) for j in classes]),
             np.array(terms, dtype=float),
         )
 

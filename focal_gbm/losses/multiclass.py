@@ -163,8 +163,8 @@ class MulticlassFocalLoss:
         hessian : {"exact", "floored", "majorizing"}, default="exact"
             - "exact": the diagonal of the Hessian, negative in places where γ > 0.
             - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0.
-            - "majorizing": ``s_j [ g (1-p_j) + max(h - g p, 0) ]``, with s_t = 1; the exact one has
-              ``h - g p`` of either sign in its place. Never negative. With ``hessian_factor=2`` this
+            - "majorizing": ``s_j [ h₊ + g q (1 - s_j) ]``, with s_t = 1 and h₊ the h without its one
+              negative term, as in `BinaryFocalLoss`. Never negative. With ``hessian_factor=2`` this
               diagonal matrix less the full Hessian is positive semidefinite (Gershgorin).
         hessian_factor : float, default=1.0
             Multiplies "exact", before the floor, and "majorizing". At γ=0 all three are
@@ -303,19 +303,10 @@ class MulticlassFocalLoss:
             slope, rest = row_work[:, : len(total)]
             weight = None if targets.weight is None else targets.weight[rows]
             g = margin.gradient(odds, label, weight, loss_scale)
-            p, q = margin.p, margin.q
+            q = margin.q
             if self.gamma and hessian == "majorizing":
-                # h = g p + b with b = q^γ γ p (2 q + γ p ℓ - ℓ) of both signs; max(b, 0) instead
-                h = np.multiply(q, 2.0, out=margin.spare)
-                h += margin.focal
-                h *= p
-                h *= margin.gamma
-                h -= margin.focal
-                np.maximum(h, 0, out=h)
-                h *= margin.scale
-                np.multiply(g, p, out=slope)
-                h += slope
                 np.multiply(g, q, out=slope)
+                h = margin.hessian(g, negative_term=False)
             else:
                 h = margin.hessian(g)
                 np.subtract(g, h, out=slope)
