@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
     from focal_gbm.metrics import FocalMetric, focal_loss
     from focal_gbm.objectives import FocalObjective
+    from focal_gbm.search import FocalSearchCV
     from focal_gbm.xgboost import FocalXGBClassifier
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ _MODULES = {
     "FocalLGBMClassifier": "lightgbm",
     "FocalMetric": "metrics",
     "FocalObjective": "objectives",
+    "FocalSearchCV": "search",
     "FocalXGBClassifier": "xgboost",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",
@@ -33,6 +35,7 @@ __all__ = [
     "FocalLGBMClassifier",
     "FocalMetric",
     "FocalObjective",
+    "FocalSearchCV",
     "FocalXGBClassifier",
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",

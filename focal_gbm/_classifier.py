@@ -166,10 +166,9 @@ class FocalClassifierMixin:
         if unknown:
             raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
 
-        y = _as_array(y, "y")
-        if y.ndim == 2 and y.shape[1] > 1:
-            return self._plan_many_labels(X, y, sample_weight, gamma)
-        labels = _as_labels(y, "y")
+        labels = as_target(y)
+        if labels.ndim == 2:
+            return self._plan_many_labels(X, labels, sample_weight, gamma)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
         labels = encoder.fit_transform(labels)
@@ -367,6 +366,12 @@ def _as_array(y: Any, name: str) -> NDArray[Any]:
     if nullable is not None and not y.isna().any():
         y = y.to_numpy(dtype=nullable)  # scikit-learn would make floats of all of them
     return np.asarray(y)
+
+
+def as_target(y: Any) -> NDArray[Any]:
+    """Return checked labels of shape (n_samples,), or many labels of shape (n_samples, n_labels)."""
+    y = _as_array(y, "y")
+    return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, "y")
 
 
 def _as_labels(y: Any, name: str) -> NDArray[Any]:

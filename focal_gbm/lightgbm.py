@@ -810,7 +810,7 @@ def _as_host_takes(X: Any) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
     if hasattr(X, "columns"):
         return X
-    return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=2)
+    return check_array(X, accept_sparse=True, ensure_all_finite=False)
 
 
 def _as_list(metrics: Any) -> list[Any]:
