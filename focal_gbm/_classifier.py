@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
@@ -20,10 +21,10 @@ from focal_gbm._validation import (
     FloatArray,
     check_binary_labels,
     check_choice,
-    check_gamma,
     check_sample_weight,
 )
 from focal_gbm.alpha import resolve_alpha
+from focal_gbm.gamma import resolve_gamma
 from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, MultilabelFocalLink
 from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 from focal_gbm.losses.binary import HESSIANS
@@ -108,7 +109,7 @@ class Rows(NamedTuple):
 class FocalClassifierMixin:
     """The focal half of an estimator; the host's classifier is the other base class."""
 
-    focal_gamma: float
+    focal_gamma: Any
     focal_alpha: Any
     focal_scale: float | str
     hessian: str
@@ -155,7 +156,6 @@ class FocalClassifierMixin:
 
     def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> FitPlan:
         """Check parameters, labels and weights, and derive loss, objective and start from them."""
-        gamma = check_gamma(self.focal_gamma, "focal_gamma")
         check_choice(self.hessian, HESSIANS, "hessian")
         check_choice(self.probability, ("posterior", "score"), "probability")
         unknown = sorted(
@@ -168,7 +168,7 @@ class FocalClassifierMixin:
 
         labels = as_target(y)
         if labels.ndim == 2:
-            return self._plan_many_labels(X, labels, sample_weight, gamma)
+            return self._plan_many_labels(X, labels, sample_weight)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
         labels = encoder.fit_transform(labels)
@@ -181,6 +181,7 @@ class FocalClassifierMixin:
         weight = check_sample_weight(sample_weight, len(labels))
         counts = _class_counts(labels, weight, classes)
         weights = self._class_weights(classes, counts)
+        gamma = resolve_gamma(self.focal_gamma, classes)
         loss: BinaryFocalLoss | MulticlassFocalLoss
         if len(classes) == 2:
             loss = BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
@@ -188,9 +189,7 @@ class FocalClassifierMixin:
             loss = MulticlassFocalLoss(len(classes), gamma, weights)
         return self._plan(FocalState(classes, loss), encoder, labels, weight, counts)
 
-    def _plan_many_labels(
-        self, X: Any, y: NDArray[Any], sample_weight: ArrayLike | None, gamma: float
-    ) -> FitPlan:
+    def _plan_many_labels(self, X: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> FitPlan:
         if not self._takes_many_labels:
             raise ValueError(
                 f"y should be a 1d array of shape (n_samples,), got shape {y.shape}. LightGBM has no "
@@ -203,17 +202,15 @@ class FocalClassifierMixin:
         n_labels = labels.shape[1]
         classes = np.arange(2)
         counts = np.array([_class_counts(labels[:, j], weight, classes, j) for j in range(n_labels)])
-        alphas = self.focal_alpha
-        if not isinstance(alphas, (list, np.ndarray)):
-            alphas = [alphas] * n_labels
-        if len(alphas) != n_labels:
-            raise ValueError(
-                f"focal_alpha must be one α for all labels or a list of one for each of the {n_labels} "
-                f"labels, got {len(alphas)}."
-            )
+        # a tuple is one α for all labels, ("effective", beta) or the weights of 0 and 1
+        gammas = _one_a_label(self.focal_gamma, list | tuple | np.ndarray, n_labels, "focal_gamma", "γ")
+        alphas = _one_a_label(self.focal_alpha, list | np.ndarray, n_labels, "focal_alpha", "α")
         columns = tuple(
-            BinaryFocalLoss(gamma, self._class_weights(classes, counts[j], alpha))  # type: ignore[arg-type]
-            for j, alpha in enumerate(alphas)
+            BinaryFocalLoss(
+                resolve_gamma(gamma, classes, name),
+                self._class_weights(classes, counts[j], alpha),  # type: ignore[arg-type]
+            )
+            for j, ((name, gamma), (_, alpha)) in enumerate(zip(gammas, alphas, strict=True))
         )
         state = FocalState(classes, MultilabelFocalLoss(columns))
         return self._plan(state, None, labels, weight, counts)
@@ -299,8 +296,8 @@ class FocalClassifierMixin:
                 **_loss_to_json(state.loss),
                 "classes": _array_to_json(state.classes, "the class labels"),
                 "parameters": {
-                    "focal_gamma": float(self.focal_gamma),
-                    "focal_alpha": _alpha_to_json(self.focal_alpha),
+                    "focal_gamma": _by_class_to_json(self.focal_gamma, "focal_gamma"),
+                    "focal_alpha": _by_class_to_json(self.focal_alpha, "focal_alpha"),
                     "focal_scale": scale if isinstance(scale, str) else float(scale),
                     "hessian": self.hessian,
                     "probability": self.probability,
@@ -318,10 +315,23 @@ class FocalClassifierMixin:
             classes = _array_from_json(saved["classes"])
             state = FocalState(classes, _loss_from_json(saved, len(classes)))
             parameters = {name: saved["parameters"][name] for name in FOCAL_PARAMETERS}
-            parameters["focal_alpha"] = _alpha_from_json(parameters["focal_alpha"])
+            for name in ("focal_gamma", "focal_alpha"):
+                parameters[name] = _by_class_from_json(parameters[name])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"The focal_gbm entry of the model cannot be read: {error}.") from error
         return state, parameters
+
+
+def _one_a_label(value: Any, sequences: Any, n_labels: int, name: str, symbol: str) -> list[tuple[str, Any]]:
+    """Return (name, value) of a parameter for each label, given one for all or a sequence of one each."""
+    if not isinstance(value, sequences):
+        return [(name, value)] * n_labels
+    if len(value) != n_labels:
+        raise ValueError(
+            f"{name} must be one {symbol} for all labels or a list of one for each of the {n_labels} "
+            f"labels, got {len(value)}."
+        )
+    return [(f"{name}[{j}]", one) for j, one in enumerate(value)]
 
 
 def _class_counts(
@@ -404,7 +414,7 @@ def _loss_to_json(loss: FocalLoss) -> dict[str, Any]:
     if isinstance(loss, MultilabelFocalLoss):
         return {
             "kind": "multilabel",
-            "gamma": loss.columns[0].gamma,
+            "gamma": [column.gamma for column in loss.columns],
             "alpha": [_loss_to_json(column)["alpha"] for column in loss.columns],
         }
     return {
@@ -417,7 +427,8 @@ def _loss_to_json(loss: FocalLoss) -> dict[str, Any]:
 def _loss_from_json(saved: dict[str, Any], n_classes: int) -> FocalLoss:
     kind, gamma, alpha = saved["kind"], saved["gamma"], saved["alpha"]
     if kind == "multilabel":
-        return MultilabelFocalLoss(tuple(BinaryFocalLoss(gamma, _tuple(column)) for column in alpha))
+        columns = zip(gamma, alpha, strict=True)
+        return MultilabelFocalLoss(tuple(BinaryFocalLoss(one, _tuple(weights)) for one, weights in columns))
     if kind == "multiclass":
         return MulticlassFocalLoss(n_classes, gamma, _tuple(alpha))
     if kind != "binary" or n_classes != 2:
@@ -429,25 +440,24 @@ def _tuple(values: list[float] | None) -> Any:
     return None if values is None else tuple(values)
 
 
-def _alpha_to_json(alpha: Any) -> Any:
-    """Return a form of `focal_alpha` that JSON keeps apart: tuple, dict and array become objects."""
-    if alpha is None or isinstance(alpha, str):
-        return alpha
-    if isinstance(alpha, tuple) and len(alpha) == 2 and isinstance(alpha[0], str):
-        return {"effective": float(alpha[1])}
-    if hasattr(alpha, "items"):
-        labels = _array_to_json(np.array(list(alpha), dtype=object), "the labels of focal_alpha")
-        return {"labels": labels["values"], "weights": [float(weight) for weight in alpha.values()]}
-    if np.ndim(alpha) == 0:
-        return float(alpha)
-    return [_alpha_to_json(one) for one in alpha]  # many labels may mix forms
+def _by_class_to_json(value: Any, name: str) -> Any:
+    """Return a form of `focal_alpha` or `focal_gamma` in which JSON keeps tuples and dicts apart."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        labels = _array_to_json(np.array(list(value), dtype=object), f"the labels of {name}")
+        return {"labels": labels["values"], "values": [float(one) for one in value.values()]}
+    saved = [_by_class_to_json(one, name) for one in value]  # many labels may mix forms
+    return {"tuple": saved} if isinstance(value, tuple) else saved
 
 
-def _alpha_from_json(saved: Any) -> Any:
+def _by_class_from_json(saved: Any) -> Any:
     if isinstance(saved, list):
-        return [_alpha_from_json(one) for one in saved]
+        return [_by_class_from_json(one) for one in saved]
     if not isinstance(saved, dict):
         return saved
-    if "effective" in saved:
-        return "effective", saved["effective"]
-    return dict(zip(saved["labels"], saved["weights"], strict=True))
+    if "tuple" in saved:
+        return tuple(_by_class_from_json(saved["tuple"]))
+    return dict(zip(saved["labels"], saved["values"], strict=True))

@@ -95,8 +95,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     Parameters
     ----------
-    focal_gamma : float, default=2.0
+    focal_gamma : float, dict or array-like, default=2.0
         Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+        A dict ``{label: γ}`` or an array in the order of ``classes_`` gives the rows of each class
+        their own. As α, that moves the decision of `predict`, not the probabilities.
     focal_alpha : None, float, str, tuple, dict or array-like, default=None
         Class weights α. They move the decision of `predict`, not the probabilities.
 
@@ -146,7 +148,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     def __init__(
         self,
         *,
-        focal_gamma: float = 2.0,
+        focal_gamma: Any = 2.0,
         focal_alpha: Any = None,
         focal_scale: float | str = "host",
         hessian: str = "floored",

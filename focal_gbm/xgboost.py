@@ -59,8 +59,11 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     Parameters
     ----------
-    focal_gamma : float, default=2.0
+    focal_gamma : float, dict or array-like, default=2.0
         Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+        A dict ``{label: γ}`` or an array in the order of ``classes_`` gives the rows of each class
+        their own. As α, that moves the decision of `predict`, not the probabilities.
+        For many labels a float or a dict ``{0: γ, 1: γ}`` for all, or a list of one for each.
         (`gamma` remains XGBoost's minimum split loss.)
     focal_alpha : None, float, str, tuple, dict or array-like, default=None
         Class weights α. They move the decision of `predict`, not the probabilities.
@@ -113,7 +116,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def __init__(
         self,
         *,
-        focal_gamma: float = 2.0,
+        focal_gamma: Any = 2.0,
         focal_alpha: Any = None,
         focal_scale: float | str = "host",
         hessian: str = "floored",
