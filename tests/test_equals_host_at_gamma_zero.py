@@ -70,6 +70,17 @@ def test_xgboost(table, setting, weighted):
     assert (ours.predict(table.X) == host.predict(table.X)).all()
 
 
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("method", ["hist", "approx", "exact"])
+def test_xgboost_of_more_rows(method, weighted):
+    """Beyond the number up to which the objective rounds its gradients."""
+    table = make_table(5, n_samples=1500)
+    fit = {"sample_weight": table.weight} if weighted else {}
+    ours, host = fit_xgb_pair(table.X, table.y, {"tree_method": method}, **fit)
+    margin = host.predict(table.X, output_margin=True)
+    assert_allclose(ours.decision_function(table.X), margin, atol=1e-5, rtol=0)
+
+
 def test_xgboost_with_categories_and_missing_values(mixed):
     X, y = mixed
     for params in ({}, {"max_cat_to_onehot": 20}, {"tree_method": "approx"}):

@@ -502,6 +502,17 @@ def test_twice_k_rounds_of_other_trees_in_lightgbm(table, params, tmp_path):
     assert_allclose(both.decision_function(table.X), once.decision_function(table.X), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("how", WARM)
+def test_training_further_keeps_the_start_of_the_first_model(make, table, how, tmp_path):
+    """Also on rows of another base rate."""
+    first = make(focal_alpha=0.2).fit(table.X, table.y)
+    y = (table.X[:, 3] > -1).astype(int)
+    assert y.mean() > 0.8
+    more = train_further(make, first, how, tmp_path, table.X, y, n_estimators=1, learning_rate=1e-12)
+    expected = first.decision_function(table.X)
+    assert_allclose(more.decision_function(table.X), expected, atol=1e-6, rtol=0)
+
+
 def test_training_further_with_categories(make, frame, tmp_path):
     X, y = frame
     kwargs = {"enable_categorical": True} if make is focal_xgb else {}
