@@ -19,36 +19,22 @@ _MAX_PRODUCT = 32
 
 
 class FocalMargin:
-    """Derivatives of the focal loss in the margin m, of one block of rows at a time and in place.
+    """Derivatives of the focal loss in the margin m, block of rows by block of rows and in place.
 
     With ``p = σ(m)``, ``q = σ(-m)``, ``ℓ = softplus(-m) = -log p`` and ``w`` all weights of the row,
 
         g = w q^γ (q + γ p ℓ)                             (minus the first derivative)
         h = w q^γ [ (1+2γ) p q + γ (γ p - q) p ℓ ]        (the second derivative)
 
-    where γ is one for all rows or that of the row's class.
-
-    Attributes
-    ----------
-    gamma : float or ndarray
-        γ of the rows of the block last given to `gradient`.
-    p, q, focal, scale : ndarrays
-        p, q, γ p ℓ and w q^γ of the block last given to `gradient`, until `hessian`; p alone for γ=0.
-    spare : ndarray
-        Free until `hessian`.
+    where γ is one for all rows or that of the row's class. No block is longer than the one before.
     """
 
-    gamma: float | FloatArray
-    p: FloatArray
-    q: FloatArray
-    focal: FloatArray
-    scale: FloatArray
-    spare: FloatArray
+    _gamma_of_rows: float | FloatArray
 
     def __init__(self, gamma: Gamma, n_rows: int, dtype: DTypeLike) -> None:
         self._gamma = gamma
         self._by_class = np.array(gamma, dtype=dtype)
-        self._work = np.empty((5, n_rows), dtype=dtype)
+        self._work: list[FloatArray] = [*np.empty((5, n_rows), dtype=dtype)]
 
     def gradient(
         self, odds: FloatArray, label: NDArray[Any], weight: FloatArray | None, loss_scale: float
@@ -58,15 +44,17 @@ class FocalMargin:
         `label` is the class of every row.
         """
         g = odds
-        p, q, focal, scale, spare = self._work[:, : len(odds)]
-        self.p, self.q, self.focal, self.scale, self.spare = p, q, focal, scale, spare
-        self.gamma = self._gamma if isinstance(self._gamma, float) else np.take(self._by_class, label)
+        if len(odds) < len(self._work[0]):  # the last block
+            self._work = [array[: len(odds)] for array in self._work]
+        p, q, focal, scale, _ = self._work
+        gamma = self._gamma if isinstance(self._gamma, float) else np.take(self._by_class, label)
+        self._gamma_of_rows = gamma
         np.add(odds, 1, out=p)
         np.reciprocal(p, out=p)
         if self._gamma:
             np.log1p(odds, out=focal)  # ℓ
             focal *= p
-            focal *= self.gamma
+            focal *= gamma  # γ p ℓ
             np.multiply(odds, p, out=q)
             power_of_q(self._gamma, label, odds, q, out=scale)
             if weight is not None:
@@ -85,7 +73,8 @@ class FocalMargin:
 
     def hessian(self, g: FloatArray, *, negative_term: bool = True) -> FloatArray:
         """Return h after `gradient` returned `g`; without its one negative term an upper bound of it."""
-        gamma, p, q, focal, h = self.gamma, self.p, self.q, self.focal, self.spare
+        p, q, focal, scale, h = self._work
+        gamma = self._gamma_of_rows
         if not self._gamma:
             p *= g
             return p
@@ -98,13 +87,19 @@ class FocalMargin:
         h *= p
         if negative_term:
             h -= focal
-        h *= self.scale
+        h *= scale
         return h
+
+    @property
+    def q(self) -> FloatArray:
+        """Return q after `gradient`, where not all γ are 0; what it holds after `hessian` is of no use."""
+        return self._work[1]
 
     @property
     def floor(self) -> float | FloatArray:
         """What times g is the least Hessian of "floored", after `gradient`."""
-        return FLOOR * (min(self.gamma, 1.0) if isinstance(self.gamma, float) else np.minimum(self.gamma, 1))
+        gamma = self._gamma_of_rows
+        return FLOOR * (min(gamma, 1.0) if isinstance(gamma, float) else np.minimum(gamma, 1.0))
 
 
 def power_of_q(gamma: Gamma, label: NDArray[Any], odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
