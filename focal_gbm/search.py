@@ -9,17 +9,17 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import deepcopy
 from importlib import import_module
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import GridSearchCV, GroupShuffleSplit, ParameterGrid, check_cv
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 
 from focal_gbm._classifier import FocalClassifierMixin, Rows, as_target
@@ -42,7 +42,7 @@ class FocalSearchCV(GridSearchCV):
     Parameters
     ----------
     estimator : FocalXGBClassifier or FocalLGBMClassifier
-        Its `n_estimators` bounds the rounds. Its own early stopping must be off.
+        Its `n_estimators` bounds the rounds: set it high. Its own early stopping must be off.
     param_grid : dict, list of dicts or None, default=None
         As for `sklearn.model_selection.ParameterGrid`. None is γ in {0, 0.5, 1, 2, 3}, each with α
         None and "balanced"; γ=0 without α is the host's own log loss.
@@ -75,7 +75,7 @@ class FocalSearchCV(GridSearchCV):
 multimetric_, classes_, n_features_in_, feature_names_in_
         As `GridSearchCV`'s.
     best_n_rounds_ : int
-        Rounds of the best candidate, `n_estimators` of `best_estimator_`: the mean over the folds.
+        Rounds of the best candidate, `n_estimators` of `best_estimator_`: the median of the folds'.
 
     See Also
     --------
@@ -87,9 +87,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     LightGBM `metric`) names. Losses of different γ cannot be compared, so that stopping and choosing
     are kept apart: the part that stops is never scored, and the part that is scored never stops.
 
-    The last fit has no rows to stop on. It trains the mean number of rounds of the folds, those that
-    the score was measured with, though it has more rows: near its minimum the loss hardly depends on
-    the number of rounds.
+    The last fit has no rows to stop on, and trains the median of the folds' rounds. A mean would follow
+    the odd fold that went on for long because few of its rows to stop on were rare ones. More rounds in
+    proportion to the rows that the folds did not train on made models worse (benchmarks/last_fit.py).
 
     Candidates run one after the other, each on the threads that the estimator's `n_jobs` gives it.
 
@@ -109,7 +109,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     (569, 2)
     """
 
-    _parameter_constraints = {**GridSearchCV._parameter_constraints, "param_grid": [dict, list, None]}  # noqa: RUF012
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **GridSearchCV._parameter_constraints,
+        "param_grid": [dict, list, None],
+    }
 
     #: A parameter of the base class that this one does not have.
     return_train_score = False
@@ -191,24 +194,24 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.n_splits_ = len(splits)
         draw = check_random_state(self.random_state)
         runs: dict[tuple[int, int], dict[str, Any]] = {}
-        progress = _Progress(len(candidates) * len(splits), self.verbose)
-        for fold, (train, test) in enumerate(splits):
-            train, test = (np.arange(n_samples)[rows] for rows in (train, test))  # masks become indices
-            stopping = None
-            if self.early_stopping_rounds is not None:
-                train, stop = self._set_aside(train, target, split_params.get("groups"), draw, fold)
-                stopping = _rows(X, target, weight, stop)
-            parts = _rows(X, target, weight, train), stopping, _rows(X, target, weight, test)
-            score_params = {
-                name: _take(value, test) if np.ndim(value) and len(value) == n_samples else value
-                for name, value in routed.scorer.score.items()
-            }
-            for same_bins in self._by_binning(candidates):
-                binned = None
-                for i in same_bins:
-                    binned, runs[i, fold] = self._run(candidates[i], *parts, binned, scorers, score_params)
-                    progress.step(fold, candidates[i], runs[i, fold])
-        progress.close()
+        with closing(_Progress(len(candidates) * len(splits), self.verbose)) as progress:
+            for fold, (train, test) in enumerate(splits):
+                train, test = (np.arange(n_samples)[rows] for rows in (train, test))  # masks become indices
+                stopping = None
+                if self.early_stopping_rounds is not None:
+                    train, stop = self._set_aside(train, target, split_params.get("groups"), draw, fold)
+                    stopping = _rows(X, target, weight, stop)
+                parts = _rows(X, target, weight, train), stopping, _rows(X, target, weight, test)
+                score_params = {
+                    name: _take(value, test) if np.ndim(value) and len(value) == n_samples else value
+                    for name, value in routed.scorer.score.items()
+                }
+                for same_bins in self._by_binning(candidates):
+                    binned = None
+                    for i in same_bins:
+                        binned, run = self._run(candidates[i], *parts, binned, scorers, score_params)
+                        runs[i, fold] = run
+                        progress.step(fold, candidates[i], run)
 
         out = [runs[i, fold] for i in range(len(candidates)) for fold in range(len(splits))]
         self._report_failures(out)
@@ -231,7 +234,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
                     f"error_score must rank failures last, got {self.error_score!r}, which makes "
                     f"{self.best_params_} the best: it failed in every fold."
                 )
-            self.best_n_rounds_ = round(float(np.nanmean(rounds)))
+            self.best_n_rounds_ = round(float(np.nanmedian(rounds)))
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
         if self.refit:
@@ -271,26 +274,29 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         codes = np.zeros(len(train)) if y.ndim == 2 else y[train]
         classes, counts = np.unique(codes, return_counts=True)
         if groups is not None:
-            splitter = GroupShuffleSplit(
-                _DRAWS_OF_GROUPS, test_size=self.validation_fraction, random_state=draw
-            )
-            for fit, stop in splitter.split(train, groups=_take(groups, train)):
-                if len(np.unique(codes[fit])) == len(classes):
-                    return train[fit], train[stop]
+            group = np.unique(_take(groups, train), return_inverse=True)[1]
+            n_groups = group.max() + 1
+            for _ in range(_DRAWS_OF_GROUPS):
+                aside = np.isin(group, draw.permutation(n_groups)[: self._n_aside(n_groups)])
+                if aside.any() and len(np.unique(codes[~aside])) == len(classes):
+                    return train[~aside], train[aside]
             raise ValueError(
                 f"groups must leave rows of every class to train on when validation_fraction="
                 f"{self.validation_fraction} of the groups are set aside to stop on, not so in fold {fold}."
             )
         aside = np.zeros(len(train), dtype=bool)
         for label, count in zip(classes, counts, strict=True):
-            n_aside = np.clip(round(self.validation_fraction * count), min(1, count - 1), count - 1)
-            aside[draw.permutation(np.flatnonzero(codes == label))[:n_aside]] = True
+            aside[draw.permutation(np.flatnonzero(codes == label))[: self._n_aside(count)]] = True
         if not aside.any():
             raise ValueError(
                 "y must have two rows or more of a class in the training part of every fold, one of them to "
                 f"stop on, not so in fold {fold}: lower the number of folds, or early_stopping_rounds=None."
             )
         return train[~aside], train[aside]
+
+    def _n_aside(self, n: int) -> int:
+        """Return how many of n to set aside: at least one, and not all."""
+        return max(0, min(n - 1, max(1, round(self.validation_fraction * n))))
 
     def _by_binning(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
         """Return the positions of the candidates, in groups that can share binned data."""
@@ -391,7 +397,10 @@ class _Progress:
         if not self._verbose:
             return
         candidate = ", ".join(f"{name}={value!r}" for name, value in params.items())
-        text = f"fold {fold}, {candidate}: {run['n_rounds']} rounds, score {run['test_scores']}"
+        scores = run["test_scores"]
+        named = scores if isinstance(scores, dict) else {"score": scores}
+        result = "failed" if scores is None else ", ".join(f"{name} {named[name]:.5g}" for name in named)
+        text = f"fold {fold}, {candidate}: {run['n_rounds']} rounds, {result}"
         if self._bar is None:
             print(f"[{self._done}/{self._total}] {text}", file=sys.stderr)
         else:

@@ -44,7 +44,7 @@ _SCALED_METRICS = {
 #: The parameters that `_matrices` does not read.
 _FREE_OF_BINNING = frozenset(
     {
-        *FOCAL_PARAMETERS, "base_score", "colsample_bylevel", "colsample_bynode", "colsample_bytree",
+        *FOCAL_PARAMETERS, "base_score", "callbacks", "colsample_bylevel", "colsample_bynode", "colsample_bytree",
         "eval_metric", "gamma", "grow_policy", "importance_type", "interaction_constraints", "learning_rate",
         "max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth", "max_leaves",
         "min_child_weight", "monotone_constraints", "multi_strategy", "n_estimators", "num_parallel_tree",
