@@ -54,6 +54,10 @@ _FREE_OF_BINNING = frozenset(
 )  # fmt: skip
 
 
+#: What the booster is not told as the user says it: `fit` derives it from the labels.
+_DERIVED_PARAMETERS = ("objective", "base_score", "eval_metric", "num_class", "scale_pos_weight")
+
+
 class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     """XGBClassifier trained with focal loss, with true probabilities.
 
@@ -139,6 +143,21 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def classes_(self) -> NDArray[Any]:
         """Labels in sorted order."""
         return self._state().classes
+
+    def set_params(self, **params: Any) -> FocalXGBClassifier:
+        """Set parameters; those that only a fit reads leave a fitted model as it is."""
+        # The host hands all of them to a fitted booster, which those of another objective, start or metric
+        # than it was trained with would break.
+        booster = vars(self).pop("_Booster", None)
+        try:
+            super().set_params(**params)
+        finally:
+            if booster is not None:
+                self._Booster = booster
+        if booster is not None:
+            others = self.get_xgb_params().items()
+            booster.set_param({name: value for name, value in others if name not in _DERIVED_PARAMETERS})
+        return self
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters for the booster: the host's, without the focal ones."""
