@@ -637,6 +637,12 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 others = self._state_from_json(json.loads(line)["estimator"])[0].classes.tolist()
         if others != classes:
             raise ValueError(f"init_model must have the classes of y, {classes}, got {others}.")
+        booster = init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model
+        if isinstance(booster, lightgbm.Booster) and booster.num_model_per_iteration() != len(plan.start):
+            raise ValueError(
+                f"init_model must have {len(plan.start)} scores a row for this y, got "
+                f"{booster.num_model_per_iteration()}."
+            )
 
     def _why_no_split(self, plan: FitPlan) -> str:
         n_samples = len(plan.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -504,14 +505,20 @@ feature_weights
         return xgboost.DMatrix(**content)
 
     def _check_same_classes(self, previous: xgboost.Booster, plan: FitPlan) -> None:
+        shape = json.loads(previous.save_config())["learner"]["learner_model_param"]
+        n_scores = max(int(shape["num_class"]), int(shape["num_target"]))
         saved = previous.attr(_ATTRIBUTE)
-        if saved is None:
-            return  # a model of the host: it knows no labels
-        classes = self._state_from_json(saved)[0].classes
+        classes = plan.state.classes  # a model of the host knows none
+        if saved is not None:
+            classes = self._state_from_json(saved)[0].classes
         if classes.tolist() != plan.state.classes.tolist():
             raise ValueError(
                 f"xgb_model must have the classes of y, {plan.state.classes.tolist()}, "
                 f"got {classes.tolist()}."
+            )
+        if n_scores != len(plan.start):
+            raise ValueError(
+                f"xgb_model must have {len(plan.start)} scores a row for this y, got {n_scores}."
             )
 
     def _why_no_split(self, plan: FitPlan) -> str:

@@ -51,7 +51,7 @@ def models(table):
 
 def first_trees(model, X, n):
     """The scores of the first n iterations."""
-    if isinstance(model, FocalXGBClassifier):
+    if isinstance(model, xgboost.XGBClassifier):
         return model.predict(X, output_margin=True, iteration_range=(0, n))
     return model.predict(X, raw_score=True, num_iteration=n)
 
@@ -521,6 +521,24 @@ def test_warm_start(table, models, host, form, tmp_path):
             ValueError, match=rf"^{name} must have the classes of y, \[0, 1, 2\], got \['bird', "
         ):
             BOTH[host]().fit(table.X, table.y, **{name: previous})
+
+
+@both
+def test_warm_start_from_a_model_of_the_host(table, host):
+    """It knows no labels, but how many scores a row has."""
+    name = "xgb_model" if host == "xgboost" else "init_model"
+    make = {"xgboost": xgboost.XGBClassifier, "lightgbm": lightgbm.LGBMClassifier}[host]
+    params = {"n_estimators": 3, "n_jobs": 1, **({"verbose": -1} if host == "lightgbm" else {})}
+    own = make(**params).fit(table.X, table.y)
+    model = BOTH[host]().fit(table.X, table.y, **{name: own})
+    assert_allclose(first_trees(model, table.X, 3), first_trees(own, table.X, 3), atol=1e-6)
+    two = make(**params).fit(table.X, table.y > 0)
+    booster = two.get_booster() if host == "xgboost" else two.booster_
+    with pytest.raises(ValueError, match=rf"^{name} must have 3 scores a row for this y, got 1\.$"):
+        BOTH[host]().fit(table.X, table.y, **{name: booster})
+    booster = own.get_booster() if host == "xgboost" else own.booster_
+    with pytest.raises(ValueError, match=rf"^{name} must have 1 scores a row for this y, got 3\.$"):
+        BOTH[host]().fit(table.X, table.y > 0, **{name: booster})
 
 
 # Scores to start from

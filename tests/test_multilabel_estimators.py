@@ -267,6 +267,11 @@ def test_slices_and_warm_starts(table, model, tmp_path):
     for previous in (half, half.get_booster(), tmp_path / "half.json"):
         whole = focal_xgb(focal_alpha=ALPHA, n_estimators=6).fit(**fit, xgb_model=previous)
         assert_allclose(whole.predict_proba(table.X), model.predict_proba(table.X), atol=1e-6)
+        for y, n_scores in ((table.y[:, 0], 1), (table.y[:, :2], 2)):
+            with pytest.raises(
+                ValueError, match=rf"^xgb_model must have {n_scores} scores a row for this y, got 3\.$"
+            ):
+                focal_xgb().fit(table.X, y, xgb_model=previous)
 
 
 def test_shap_values_add_up(table, model):
