@@ -43,11 +43,15 @@ def binary_derivatives(gamma: float, y: int, z: float) -> Derivatives:
 
 
 @cache
-def posterior_logit(gamma: float, z: float, class_weights: tuple[float, float] = (1.0, 1.0)) -> float:
+def posterior_logit(
+    gamma: float | tuple[float, float], z: float, class_weights: tuple[float, float] = (1.0, 1.0)
+) -> float:
     """Return log(η / (1-η)) of the η at which ``η α_1 g_1(z) + (1-η) α_0 g_0(z)`` is zero."""
+    gammas = gamma if isinstance(gamma, tuple) else (gamma, gamma)
     with mpmath.workdps(DIGITS):
-        g, x = mpf(gamma), mpf(z)
+        x = mpf(z)
         g0, g1 = (
-            mpf(class_weights[y]) * mpmath.diff(lambda u, y=y: binary_focal_loss(g, y, u), x) for y in (0, 1)
+            mpf(class_weights[y]) * mpmath.diff(lambda u, y=y: binary_focal_loss(mpf(gammas[y]), y, u), x)
+            for y in (0, 1)
         )
         return float(mpmath.log(g0) - mpmath.log(-g1))

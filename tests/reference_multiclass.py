@@ -68,13 +68,18 @@ def derivatives(gamma: float, t: int, z: np.ndarray) -> Derivatives:
         )
 
 
-def log_posterior(gamma: float, z: np.ndarray, class_weights: tuple[float, ...]) -> np.ndarray:
+def log_posterior(
+    gamma: float | tuple[float, ...], z: np.ndarray, class_weights: tuple[float, ...]
+) -> np.ndarray:
     """Return log η where ``Σ_t η_t α_t gradient(t)`` is zero.
 
     gradient(t) is ``w_t (p - e_t)``, so that ``η_t α_t w_t`` is proportional to p_t.
     """
+    gammas = gamma if isinstance(gamma, tuple) else (gamma,) * len(class_weights)
     with mpmath.workdps(DIGITS):
-        g, p = mpf(gamma), _softmax(z)
-        eta = [-1 / (_slope_of_loss(x, g) * mpf(float(a))) for x, a in zip(p, class_weights, strict=True)]
+        eta = [
+            -1 / (_slope_of_loss(x, mpf(g)) * mpf(float(a)))
+            for x, g, a in zip(_softmax(z), gammas, class_weights, strict=True)
+        ]
         total = mpmath.fsum(eta)
         return np.array([float(mpmath.log(x / total)) for x in eta])
