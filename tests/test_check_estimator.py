@@ -9,8 +9,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 
-# XGBoost says so when it converts a sparse format that it does not read; the checks are about the result.
+# The hosts say so when they convert a sparse format that they do not read; the checks are about the result.
 @pytest.mark.filterwarnings("ignore:Unknown data type:UserWarning")
+@pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning")
 # Rightly: some checks have fewer rows than two leaves of min_child_samples=20 need.
 @pytest.mark.filterwarnings("ignore:FocalLGBMClassifier grew no split:UserWarning")
 @parametrize_with_checks([FocalXGBClassifier(), FocalLGBMClassifier()])

@@ -605,6 +605,10 @@ def test_bake_adds_a_constant(table, params, n_trees, constant):
             booster.predict(table.X, pred_contrib=True)[:, :-1],
             atol=1e-8 + 1e-12 * abs(constant),
         )
+    # nodes, too, hold the value that a row would have there
+    nodes, raised = booster.trees_to_dataframe(), baked.trees_to_dataframe()
+    added = np.where(nodes["tree_index"] == 0, constant, 0.0)
+    assert_allclose(raised["value"], nodes["value"] + added, rtol=1e-13, atol=1e-13)
     assert_array_equal(baked.feature_importance("split"), booster.feature_importance("split"))
     assert baked.num_trees() == n_trees
 
