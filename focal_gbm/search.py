@@ -160,9 +160,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             As the estimator takes it.
         **params : dict
-            ``sample_weight``, for training, stopping and the scorers that take weights, and
-            ``groups``, for `cv` and for the rows to stop on. As for `GridSearchCV`, metadata routing
-            applies where it is enabled.
+            ``sample_weight``, for training, stopping and, from scikit-learn 1.7 on, the scorers that
+            take weights; ``groups``, for `cv` and for the rows to stop on. As for `GridSearchCV`,
+            metadata routing applies where it is enabled.
 
         Returns
         -------
