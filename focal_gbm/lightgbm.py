@@ -262,7 +262,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         plan = self._plan_fit(X, y, sample_weight)
         self._check_same_classes(init_model, plan)
-        _check_score(init_score, "init_score")
+        n_scores = len(plan.start)
+        _check_score(init_score, (len(plan.labels), n_scores), "init_score")
         has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
 
@@ -274,7 +275,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             else:
                 codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
             check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
-            _check_score(_item(eval_init_score, i), f"eval_init_score[{i}]")
+            _check_score(_item(eval_init_score, i), (len(codes), n_scores), f"eval_init_score[{i}]")
             eval_labels.append(codes)
         is_dart = self._given(_BOOSTING)[1] == "dart"
         known = [eval_set is not None and codes is plan.labels for codes in eval_labels]
@@ -786,9 +787,15 @@ class _Metric:
         return self(data.get_label(), raw_prediction, data.get_weight())
 
 
-def _check_score(score: Any, name: str) -> None:
-    # LightGBM takes nan for 0 without a word
-    if score is not None and not np.isfinite(np.asarray(score, dtype=np.float64)).all():
+def _check_score(score: Any, shape: tuple[int, int], name: str) -> None:
+    if score is None:
+        return
+    array = np.asarray(score, dtype=np.float64)
+    n_samples, n_scores = shape
+    if array.shape not in ((n_samples * n_scores,), shape):  # LightGBM takes what has the right size
+        expected = shape if n_scores > 1 else (n_samples,)
+        raise ValueError(f"{name} must have shape {expected}, got shape {array.shape}.")
+    if not np.isfinite(array).all():  # LightGBM takes nan for 0 without a word
         raise ValueError(f"{name} must be finite, got inf or nan.")
 
 

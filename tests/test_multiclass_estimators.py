@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
@@ -577,6 +578,16 @@ def test_init_score_of_lightgbm(table, validation, models, flat):
     model = focal_lgb(focal_alpha=ALPHA).fit(table.X, NAMES[table.y], **fit)
     raw = model.decision_function(validation.X) + shift
     assert log_of(model)["focal_loss"][-1] == pytest.approx(loss.loss(validation.y, raw).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(600,), (600, 2), (3, 600), (1200,)], ids=str)
+def test_init_score_of_another_shape(table, shape):
+    message = rf"must have shape \(600, 3\), got shape {re.escape(str(shape))}\.$"
+    with pytest.raises(ValueError, match="^init_score " + message):
+        focal_lgb().fit(table.X, table.y, init_score=np.zeros(shape))
+    fit = with_validation("lightgbm", table, table.y)
+    with pytest.raises(ValueError, match=r"^eval_init_score\[0\] " + message):
+        focal_lgb().fit(table.X, table.y, eval_init_score=[np.zeros(shape)], **fit)
 
 
 # From a start at the class shares, where rows of rare classes have a negative Hessian
