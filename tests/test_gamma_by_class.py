@@ -32,7 +32,7 @@ PAIRS = ((0.0, 5.0), (5.0, 0.0), (50.0, 0.5), (0.5, 2.0), (2.3, 1.0), (0.0, 1e-3
 TRIPLES = ((0.0, 5.0, 1.0), (50.0, 0.5, 2.0), (2.3, 2.3, 0.0))
 TEN = (0.0, 0.5, 1.0, 2.0, 5.0, 0.0, 0.3, 2.0, 33.0, 7.7)
 #: From where γ is lost in rounding to where 1/γ is.
-EXTREMES = (0.0, 1e-300, 1e-17, 1e-6, 0.1, 0.5, 2.0, 5.0, 20.0, 50.0, 1e3, 1e6, 1e10, 1e15)
+EXTREMES = (0.0, 1e-300, 1e-17, 1e-12, 1e-6, 0.1, 0.5, 2.0, 5.0, 20.0, 1e3, 1e6, 1e10, 1e15)
 DTYPES = (np.float32, np.float64)
 HESSIANS = ("exact", "floored", "majorizing")
 BARS = [(np.float64, 1e-12), (np.float32, 5e-6)]
@@ -334,7 +334,7 @@ def test_the_expected_gradient_vanishes_at_the_link(gamma):
 @pytest.mark.parametrize("class_weights", [(1.0, 1.0), (1e-6, 1.0)])
 def test_binary_link_converges_for_all_gammas(gamma_0, class_weights):
     small = 10.0 ** -np.arange(1.0, 300.0, 10.0)
-    p = np.concatenate([small, np.linspace(0.001, 0.999, 30), 1 - small[:2]])
+    p = np.concatenate([small, np.linspace(0.001, 0.999, 30), 1 - 10.0 ** -np.arange(1, 17)])
     for gamma_1 in EXTREMES:
         link = BinaryFocalLink((gamma_0, gamma_1), class_weights)
         z = link.link(p)
@@ -358,6 +358,20 @@ def test_softmax_link_converges_for_all_gammas(K):
         size = 1 + np.abs(z).max(axis=1, keepdims=True)
         bound = 1e-13 * (1 + np.abs(log_eta)) + 1e-15 * (1 + gamma.max()) * size
         assert (np.abs(link.log_posterior(z) - log_eta) <= bound).all()
+
+
+@pytest.mark.parametrize(
+    "gamma", [(0.0, 5.0), (20.0, 0.5), (0.0, 1e15), (1e15, 0.0), (100.0, 1e-12), (1e-12, 1e3), (1e3, 1e-6)]
+)
+def test_softmax_link_of_two_classes_is_the_binary_link(gamma):
+    # where one class is nearly certain, the margin of one is found from a term that hardly depends on it
+    small = 10.0 ** -np.arange(1.0, 300.0, 7.0)
+    p = np.concatenate([small, 1 - small, [0.3, 0.5]])
+    for ratio in (1e-5, 1.0, 1e5):
+        binary, link = BinaryFocalLink(gamma, (1.0, ratio)), MulticlassFocalLink(gamma, (1.0, ratio))
+        scores = link.link(np.stack([1 - p, p], axis=1)[p < 1])
+        expected = binary.link(p[p < 1])
+        assert_allclose(scores[:, 1] - scores[:, 0], expected, rtol=1e-12, atol=1e-13)
 
 
 @given(problems(limit=3.0))
