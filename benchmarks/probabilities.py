@@ -1,10 +1,11 @@
 """Claim: the posterior of a focal model is as good a probability as the host's own log-loss training.
 
 Repeated stratified 3-fold on every binary table. Host and focal models get the same settings (the host's
-defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table, the log loss of
-`predict_proba` over the host's and the difference in average precision, and writes both to results/.
+defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table,
+the log loss of `predict_proba` over the host's and the difference in average precision, and writes both to
+results/probabilities.json.
 
-    FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--repeats 3] [--tables a,b]
+    FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--repeats 4] [--tables a,b]
 """
 
 from __future__ import annotations
