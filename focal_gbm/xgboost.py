@@ -149,7 +149,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         """Set parameters; those that only a fit reads leave a fitted model as it is."""
         # The host hands all of them to a fitted booster, which those of another objective, start or metric
         # than it was trained with would break.
-        booster = vars(self).pop("_Booster", None)
+        booster = self.__dict__.pop("_Booster", None)
         try:
             super().set_params(**params)
         finally:
