@@ -26,8 +26,8 @@ from focal_gbm._validation import (
 )
 
 #: Steps at most of the bracketed Newton searches behind `link`, and the relative step that ends one: the
-#: error left is its square. For gamma in [0, 1e15], equal or not, 2 to 100 classes and probabilities from
-#: 1e-300, a search took up to 46 steps, and up to 12 with gamma <= 1e4.
+#: error left is its square. With probabilities from 1e-300 and 2 to 100 classes a search took up to 11 steps
+#: for gamma in [0, 50], equal or not, and 46 for gamma in [0, 1e15].
 _ROOT_STEPS = 100
 _ROOT_TOLERANCE = 1e-13
 
@@ -203,8 +203,7 @@ class BinaryFocalLink:
         finite = np.isfinite(limit)
         target = np.where(finite, limit, 0.0)
         gamma_0, gamma_1 = _one_a_class(self.gamma, 2)
-        # Where z > 0 the logit is between (1+γ_1) z + shift - γ_0 log 2 - log1p(γ_1) and ..., and so
-        # mirrored where z < 0.
+        # For z > 0 the logit is at least (1+γ_1) z - γ_0 log 2 - log1p(γ_1) + shift; mirrored for z < 0
         up = (target - self._shift) / (1.0 + gamma_1)
         down = (target - self._shift) / (1.0 + gamma_0)
         positive = target > self.posterior_logit(0.0)
@@ -497,7 +496,7 @@ def _log_excess(
 
 
 def _margin_at(value: FloatArray, gamma: FloatArray) -> FloatArray:
-    """Return the margin m <= 0 at which `_log_term` is `value`, or 0 where no such is."""
+    """Return the margin m <= 0 at which `_log_term` is `value`, or 0 where there is none."""
     at_zero = _log_term(np.zeros_like(value), gamma)
     target = np.minimum(value, at_zero)
     # For m <= 0 the term is at most m + γ log 2; far to the left it is m
