@@ -13,19 +13,29 @@ from sklearn.datasets import load_digits
 FOLDER = os.environ.get("FOCAL_GBM_DATA", "")
 
 
-def binary_tables(folder: str = FOLDER) -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
-    """Return {name: (X, y)} of the tables with two classes; without a folder digits, one against the rest."""
+#: Rows that a class must have to be in every part of a 3-fold split with rows to stop on; rarer classes are
+#: left out.
+LEAST_ROWS = 12
+
+
+def tables_of(kind: str, folder: str = FOLDER) -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
+    """Return {name: (X, y)} of the tables with two ("binary") or more ("multiclass") classes.
+
+    Without a folder it is digits, one against the rest or all ten.
+    """
     tables: dict[str, tuple[pd.DataFrame, np.ndarray]] = {}
     for path in sorted(Path(folder).glob("*.csv*")) if folder else []:
         if path.name == "MANIFEST.csv":
             continue
         frame = pd.read_csv(path)
-        X, y = frame.iloc[:, :-1], frame.iloc[:, -1].to_numpy()
-        if len(np.unique(y)) == 2:
+        counts = frame.iloc[:, -1].value_counts()
+        frame = frame[frame.iloc[:, -1].isin(counts[counts >= LEAST_ROWS].index)]
+        X, y = frame.iloc[:, :-1], np.unique(frame.iloc[:, -1], return_inverse=True)[1]
+        if (len(np.unique(y)) == 2) == (kind == "binary"):
             tables[path.name.split(".")[0]] = as_categories(X), y
     if not tables:
         X, y = load_digits(return_X_y=True, as_frame=True)
-        tables["digits_8"] = X, (y == 8).astype(int).to_numpy()
+        tables["digits"] = X, (y == 8).astype(int).to_numpy() if kind == "binary" else y.to_numpy()
     return tables
 
 

@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 import pandas as pd
 from _report import write
-from _tables import binary_tables
+from _tables import tables_of
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
@@ -47,7 +47,7 @@ def main() -> None:
         "lightgbm": FocalLGBMClassifier(**common, verbose=-1),
     }
     rows = []
-    for table, (X, y) in binary_tables().items():
+    for table, (X, y) in tables_of("binary").items():
         if len(y) > LARGEST:
             sample = np.random.default_rng(0).choice(len(y), LARGEST, replace=False)
             X, y = X.iloc[sample], y[sample]
@@ -76,7 +76,7 @@ def main() -> None:
     mean = pd.DataFrame(rows).groupby(["table", "host", "rule"], sort=False).mean().reset_index()
     wide = mean.pivot(index=["table", "host"], columns="rule", values="log loss")
     ratio = wide.div(wide["mean"], axis=0)
-    ratio.loc[("geometric mean", "")] = np.exp(np.log(ratio).mean())
+    ratio.loc[("geometric mean", ""), :] = np.exp(np.log(ratio).mean())
     print(ratio.round(4).to_string())
     command = f"last_fit.py --repeats {arguments.repeats} --folds {arguments.folds}"
     write("last_fit", command, ratio.round(4).reset_index().to_dict("records"))

@@ -3,9 +3,9 @@
 Repeated stratified 3-fold on every binary table. Host and focal models get the same settings (the host's
 defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table,
 the log loss of `predict_proba` over the host's and the difference in average precision, and writes both to
-results/probabilities.json.
+results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest.
 
-    FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--repeats 4] [--tables a,b]
+    FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import numpy as np
 import pandas as pd
 import xgboost
 from _report import write
-from _tables import binary_tables
-from scipy.special import expit
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+from _tables import tables_of
+from sklearn.metrics import average_precision_score, log_loss
 from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
@@ -51,7 +50,7 @@ def fit(host: str, contestant: str, learning_rate: float | None, X, y, X_stop, y
     if host == "xgboost":
         kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
         if not focal:
-            common["eval_metric"] = "logloss"
+            common["eval_metric"] = "logloss" if len(np.unique(y)) == 2 else "mlogloss"
         model = kind(**common, **focal, early_stopping_rounds=PATIENCE, enable_categorical=True)
         return model.fit(X, y, eval_set=[(X_stop, y_stop)], verbose=False)
     if learning_rate is None:
@@ -76,20 +75,31 @@ def measure(tables: dict, repeats: int, learning_rate: float | None) -> pd.DataF
                     started = time.perf_counter()
                     model = fit(host, contestant, learning_rate, *parts, seed=split)
                     seconds = time.perf_counter() - started
-                    proba = model.predict_proba(X.iloc[test])[:, 1].astype(np.float64)
+                    proba = probabilities(model, X.iloc[test])
                     row = {
                         "table": table, "split": split, "host": host, "contestant": contestant,
-                        "log_loss": log_loss(y[test], proba, labels=[0, 1]),
-                        "average_precision": average_precision_score(y[test], proba),
-                        "brier": brier_score_loss(y[test], proba),
-                        "seconds": seconds,
+                        "log_loss": log_loss(y[test], proba), "seconds": seconds,
+                        "average_precision": macro_average_precision(y[test], proba),
                     }  # fmt: skip
                     if contestant != "host":
-                        score = expit(model.decision_function(X.iloc[test]).astype(np.float64))
-                        row["score_log_loss"] = log_loss(y[test], score, labels=[0, 1])
+                        score = probabilities(model.set_params(probability="score"), X.iloc[test])
+                        row["score_log_loss"] = log_loss(y[test], score)
                     rows.append(row)
         print(f"{table}: done", flush=True)
     return pd.DataFrame(rows)
+
+
+def probabilities(model, X) -> np.ndarray:
+    """Return predicted probabilities as float64, in which the float32 rows of XGBoost sum to 1 again."""
+    proba = model.predict_proba(X).astype(np.float64)
+    return proba / proba.sum(axis=1, keepdims=True)
+
+
+def macro_average_precision(y, proba) -> float:
+    """Return the average precision of class 1, or the mean over classes of each against the rest."""
+    if proba.shape[1] == 2:
+        return float(average_precision_score(y, proba[:, 1]))
+    return float(np.mean([average_precision_score(y == k, proba[:, k]) for k in range(proba.shape[1])]))
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +119,6 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
                 "log loss ratio": row["log_loss"] / base["log_loss"],
                 "ratio of the raw score": row["score_log_loss"] / base["log_loss"],
                 "AP difference": row["average_precision"] - base["average_precision"],
-                "Brier ratio": row["brier"] / base["brier"],
             }
         )
     return pd.DataFrame(rows)
@@ -119,9 +128,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=4, help="of tables under 20,000 rows")
     parser.add_argument("--learning-rate", type=float, default=None, help="the hosts' own where not given")
+    parser.add_argument("--kind", choices=("binary", "multiclass"), default="binary")
     parser.add_argument("--tables", default="")
     arguments = parser.parse_args()
-    tables = binary_tables()
+    tables = tables_of(arguments.kind)
     if arguments.tables:
         tables = {name: tables[name] for name in arguments.tables.split(",")}
     warnings.simplefilter("error", RuntimeWarning)
@@ -135,9 +145,8 @@ def main() -> None:
             else:
                 wide.loc["mean"] = wide.mean()
             print(f"\n{host}: {column}\n{wide.round(3)}")
-    write(
-        "probabilities", f"probabilities.py --repeats {arguments.repeats}", table.round(5).to_dict("records")
-    )
+    command = f"probabilities.py --kind {arguments.kind} --repeats {arguments.repeats}"
+    write(f"probabilities_{arguments.kind}", command, table.round(5).to_dict("records"))
 
 
 if __name__ == "__main__":
