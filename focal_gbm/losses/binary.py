@@ -270,11 +270,9 @@ class BinaryFocalLoss:
         `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision.
         """
         limit = EXP_LIMIT[z.dtype]
-        n_rows = min(len(z), BLOCK_SIZE)
-        margin = FocalMargin(self.gamma, n_rows, z.dtype)
-        work = np.empty(n_rows, dtype=z.dtype)
+        margin = FocalMargin(self.gamma, min(len(z), BLOCK_SIZE), z.dtype)
         for rows in row_blocks(len(z)):
-            sign, odds = targets.negative_sign[rows], work[: rows.stop - rows.start]
+            sign, odds = targets.negative_sign[rows], margin.odds[: rows.stop - rows.start]
             # -m, then odds = exp(-m). Past the limit q and p have long underflowed against what they
             # are added to; inside it no intermediate overflows and none is 0/0.
             np.multiply(z[rows], sign, out=odds)
