@@ -18,10 +18,10 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_array
 
 from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState, Rows
-from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
+from focal_gbm._evaluation import Evaluation
+from focal_gbm._lightgbm_metrics import EvalMetrics
 from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss
 
 # LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts:
 # its own name, then the shorter alias.
@@ -41,33 +41,6 @@ _NUM_CLASS = ("num_class", "num_classes")
 _POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 _NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
 
-#: The host's metrics that are right on raw scores: they see only the order of predictions.
-_HOST_METRICS = {BinaryFocalLoss: ("auc", "average_precision"), MulticlassFocalLoss: ("auc_mu",)}
-
-_LOG_LOSS_NAMES = ("logloss", "binary_logloss", "multi_logloss")
-_ERROR_NAMES = ("error", "binary_error", "multi_error")
-
-#: Metrics that judge a probability or a decision: by LightGBM's names, (the name it reports, our kind).
-#: As the host does, the two-class and the many-class name of a metric stand for each other.
-_SCALED_METRICS = {
-    BinaryFocalLoss: {
-        "focal_loss": ("focal_loss", FOCAL_LOSS),
-        **dict.fromkeys((*_LOG_LOSS_NAMES, "binary"), ("binary_logloss", "log_loss")),
-        **dict.fromkeys(("cross_entropy", "xentropy"), ("cross_entropy", "log_loss")),
-        **dict.fromkeys(_ERROR_NAMES, ("binary_error", "error")),
-        **dict.fromkeys(("l1", "mean_absolute_error", "mae", "regression_l1"), ("l1", "absolute")),
-        **dict.fromkeys(
-            ("l2", "mean_squared_error", "mse", "regression_l2", "regression"), ("l2", "squared")
-        ),
-        **dict.fromkeys(("rmse", "root_mean_squared_error", "l2_root"), ("rmse", "root")),
-    },
-    MulticlassFocalLoss: {
-        "focal_loss": ("focal_loss", FOCAL_LOSS),
-        **dict.fromkeys((*_LOG_LOSS_NAMES, "multiclass", "softmax"), ("multi_logloss", "log_loss")),
-        **dict.fromkeys(_ERROR_NAMES, ("multi_error", "error")),
-    },
-}
-
 #: Aliases win over the estimator's own parameter, as in the host.
 _ROUNDS = (
     "num_iterations", "n_iter", "nrounds", "max_iter", "num_tree", "num_round", "num_trees", "num_rounds",
@@ -85,9 +58,6 @@ _FREE_OF_BINNING = frozenset(
         "subsample", "subsample_freq",
     }
 )  # fmt: skip
-
-#: How a user says that no metric is wanted.
-_NO_METRIC = ("", "None", "none", "null", "custom", "na")
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
@@ -305,7 +275,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 for codes, score in zip(eval_labels, given, strict=True)
             ]
 
-        metrics = _Metrics(self, plan, eval_metric)
+        metrics = self._eval_metrics(plan, eval_metric)
         before = dict(vars(self))
         self._training = plan, metrics
         self.class_weight = self._class_weight = None  # part of α: the host would apply it again
@@ -337,6 +307,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if not booster.feature_importance("split").any():
             self._warn_no_split(self._why_no_split(plan))
         return self
+
+    def _eval_metrics(self, plan: FitPlan, eval_metric: Any) -> EvalMetrics:
+        return EvalMetrics(eval_metric, self._given(_METRIC)[1], Evaluation(plan.state, self.probability))
 
     def _process_params(self, stage: str) -> dict[str, Any]:
         # The host's one place where parameters of the estimator become parameters of the booster.
@@ -537,7 +510,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
     ) -> tuple[Any, int]:
         plan = self._plan_fit(*train)
-        metrics = _Metrics(self, plan, None)
+        metrics = self._eval_metrics(plan, None)
         self._n_classes = len(plan.state.classes)
         self._training = plan, metrics
         try:
@@ -715,78 +688,6 @@ class _FirstRound:
                 env.model.reset_parameter({"learning_rate": env.params["learning_rate"]})
 
 
-class _Metrics:
-    """The evaluation metrics of one fit, the host's and ours, and the callback that orders them.
-
-    LightGBM reports its own metrics first, and `first_metric_only` looks at the first: this callback
-    puts ours first where the user named one of ours first.
-    """
-
-    before_iteration = False
-    order = 0  # before logging (10), recording (20) and early stopping (30)
-
-    def __init__(self, model: FocalLGBMClassifier, plan: FitPlan, eval_metric: Any) -> None:
-        asked = [*_as_list(eval_metric)]
-        _, metric = model._given(_METRIC)
-        asked += [FOCAL_LOSS] if metric is None else _as_list(metric)
-        evaluation = Evaluation(plan.state, model.probability)
-        self.host: list[str] = []
-        self.ours: list[_Metric] = []
-        seen: set[str] = set()
-        of_host = _HOST_METRICS[type(plan.state.loss)]
-        of_ours = _SCALED_METRICS[type(plan.state.loss)]
-        for metric in asked:
-            if callable(metric):
-                self.ours.append(_Metric(metric, evaluation))
-                continue
-            if not isinstance(metric, str):
-                raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
-            name, kind = of_ours.get(metric, (metric, None))
-            if metric in _NO_METRIC or name in seen:
-                continue
-            seen.add(name)
-            if kind is not None:
-                self.ours.append(_Metric((name, kind), evaluation))
-            elif metric in of_host:
-                self.host.append(metric)
-            else:
-                known = ", ".join(sorted({*of_host, *of_ours}))
-                raise ValueError(
-                    f"eval_metric and metric must be callables or among {known} for these labels, "
-                    f"got {metric!r}."
-                )
-        self._ours_first = bool(asked) and asked[0] not in of_host
-
-    def __call__(self, env: Any) -> None:
-        if self._ours_first and self.host and self.ours:
-            results = env.evaluation_result_list
-            datasets = list(dict.fromkeys(result[0] for result in results))
-            results.sort(key=lambda result: (datasets.index(result[0]), result[1] in self.host))
-
-
-class _Metric:
-    """One metric in the form that LGBMClassifier calls: (y_true, raw_prediction, weight)."""
-
-    def __init__(self, metric: tuple[str, str] | Callable[..., Any], evaluation: Evaluation) -> None:
-        self._metric = metric
-        self._evaluation = evaluation
-
-    def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
-        if not callable(self._metric):
-            name, kind = self._metric
-            two_classes = isinstance(self._evaluation.state.loss, BinaryFocalLoss)
-            labels = y_true > 0 if two_classes else y_true.astype(np.intp)
-            return name, self._evaluation.value(kind, labels, raw_prediction, weight), False
-        prediction = self._evaluation.prediction_for(self._metric, raw_prediction)
-        # The host counts parameters, too; groups are for ranking alone.
-        arguments = (y_true, prediction, weight, None)
-        return self._metric(*arguments[: len(inspect.signature(self._metric).parameters)])
-
-    def native(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
-        """Return the same in the form that `lightgbm.train` calls."""
-        return self(data.get_label(), raw_prediction, data.get_weight())
-
-
 def _check_score(score: Any, shape: tuple[int, int], name: str) -> None:
     if score is None:
         return
@@ -826,14 +727,6 @@ def _as_host_takes(X: Any) -> Any:
     if hasattr(X, "columns"):
         return X
     return check_array(X, accept_sparse=True, ensure_all_finite=False)
-
-
-def _as_list(metrics: Any) -> list[Any]:
-    if metrics is None:
-        return []
-    if isinstance(metrics, str):
-        return [name.strip() for name in metrics.split(",")]
-    return list(metrics) if isinstance(metrics, (list, tuple, set)) else [metrics]
 
 
 def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,38 +15,20 @@ from scipy.special import expit
 from xgboost import XGBClassifier
 
 from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, Rows
-from focal_gbm._evaluation import FOCAL_LOSS, Evaluation
+from focal_gbm._evaluation import Evaluation
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
+from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
+from focal_gbm.losses import MulticlassFocalLoss
 
 #: Name of the booster's attribute that holds our part of the model. The host keeps and ignores it.
 _ATTRIBUTE = "focal_gbm"
 
-#: The host's metrics that are right on σ(z) or softmax(z): they see only the order of predictions, or the
-#: decision of `predict`. By kind of problem.
-_HOST_METRICS = {
-    BinaryFocalLoss: ("auc", "aucpr", "pre", "ndcg", "map", "error"),
-    MulticlassFocalLoss: ("merror",),
-    MultilabelFocalLoss: (),
-}
-
-#: Metrics that judge a probability, by the host's name. With many classes the posteriors of one class have
-#: another order over the rows than its scores.
-_SCALED_METRICS = {
-    BinaryFocalLoss: {
-        "focal_loss": FOCAL_LOSS, "logloss": "log_loss", "error": "error", "mae": "absolute", "rmse": "root",
-    },
-    MulticlassFocalLoss: {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc"},
-    MultilabelFocalLoss: {
-        "focal_loss": FOCAL_LOSS, "logloss": "log_loss", "error": "error", "mae": "absolute", "rmse": "root",
-    },
-}  # fmt: skip
-
 #: The parameters that `_matrices` does not read.
 _FREE_OF_BINNING = frozenset(
     {
-        *FOCAL_PARAMETERS, "base_score", "callbacks", "colsample_bylevel", "colsample_bynode", "colsample_bytree",
-        "eval_metric", "gamma", "grow_policy", "importance_type", "interaction_constraints", "learning_rate",
+        *FOCAL_PARAMETERS, "base_score", "callbacks", "colsample_bylevel", "colsample_bynode",
+        "colsample_bytree", "eval_metric", "gamma", "grow_policy", "importance_type",
+        "interaction_constraints", "learning_rate",
         "max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth", "max_leaves",
         "min_child_weight", "monotone_constraints", "multi_strategy", "n_estimators", "num_parallel_tree",
         "random_state", "reg_alpha", "reg_lambda", "sampling_method", "scale_pos_weight", "subsample",
@@ -324,11 +306,12 @@ feature_weights
         # The host writes the model's objective, start and types of columns into parameters, where a later
         # fit would take them for the user's wish.
         keep = {name: getattr(self, name) for name in ("objective", "base_score", "feature_types")}
-        takes_categories = self.enable_categorical
+        takes_categories: bool = self.get_params()["enable_categorical"]
         super().load_model(fname)
         for name, value in {**keep, **parameters}.items():
             setattr(self, name, value)
-        self.enable_categorical = takes_categories or self.enable_categorical
+        if takes_categories:
+            self.enable_categorical = True
         self._focal_state = state
         if hasattr(self, "evals_result_"):
             del self.evals_result_
@@ -356,13 +339,13 @@ feature_weights
         plan: FitPlan,
         params: dict[str, Any],
         train: xgboost.DMatrix,
-        evals: list[_EvalData],
+        evals: list[EvalData],
         early_stopping_rounds: int | None,
         verbose: bool | int | None,
         previous: xgboost.Booster | None = None,
     ) -> None:
         """Train on matrices and become the fitted estimator."""
-        metrics = _Metrics(self, plan, evals, params)
+        metrics = EvalMetrics(self.eval_metric, Evaluation(plan.state, self.probability), evals, params)
         history: dict[str, dict[str, list[float]]] = {}
         self._Booster = xgboost.train(
             params,
@@ -449,7 +432,7 @@ feature_weights
         base_margin_eval_set: Any,
         feature_weights: Any,
         previous: xgboost.Booster | None,
-    ) -> tuple[xgboost.DMatrix, list[_EvalData]]:
+    ) -> tuple[xgboost.DMatrix, list[EvalData]]:
         """Return the training matrix and, for each evaluation set, (matrix, name, codes, weight)."""
         feature_types = self.feature_types
         if previous is not None and _is_dataframe(X):
@@ -466,7 +449,7 @@ feature_weights
         n_sets = 0 if eval_set is None else len(eval_set)
         weights = _one_each(sample_weight_eval_set, n_sets, "sample_weight_eval_set")
         margins = _one_each(base_margin_eval_set, n_sets, "base_margin_eval_set")
-        evals: list[_EvalData] = []
+        evals: list[EvalData] = []
         for i in range(n_sets):
             data, labels = eval_set[i]
             name = f"validation_{i}"
@@ -536,109 +519,6 @@ feature_weights
         )
 
 
-#: matrix, name, codes of the labels, weights
-_EvalData = tuple[xgboost.DMatrix, str, NDArray[Any], FloatArray | None]
-
-
-class _Metrics(xgboost.callback.TrainingCallback):
-    """The evaluation metrics of one fit, some the host's, some ours.
-
-    The host computes ours after its own and hands them on with six decimals, of which a focal loss
-    may need more. As the first of the callbacks, this one restores the user's order, whose last metric
-    stops early, and the full precision.
-    """
-
-    def __init__(
-        self,
-        model: FocalXGBClassifier,
-        plan: FitPlan,
-        evals: list[_EvalData],
-        params: dict[str, Any],
-    ) -> None:
-        super().__init__()
-        self._evaluation = Evaluation(plan.state, model.probability)
-        two_classes = isinstance(plan.state.loss, BinaryFocalLoss)
-        self._data = {
-            id(data): (codes == 1 if two_classes else codes, weight) for data, _, codes, weight in evals
-        }
-        of_host = _HOST_METRICS[type(plan.state.loss)]
-        of_ours = _SCALED_METRICS[type(plan.state.loss)]
-        self._names = {name: id(data) for data, name, _, _ in evals}
-        self._values: dict[int, list[tuple[str, float]]] = {}
-        #: (name, kind or callable, threshold)
-        self.ours: list[tuple[str, str | Callable[..., Any], float | None]] = []
-        host: list[str] = []
-        asked = model.eval_metric
-        if asked is None:
-            asked = [] if params.get("disable_default_eval_metric") else [FOCAL_LOSS]
-        elif isinstance(asked, str) or callable(asked):
-            asked = [asked]
-        elif not isinstance(asked, Sequence):
-            raise TypeError(f"eval_metric must be a string, a callable or a list of them, got {type(asked)}.")
-        self._order: list[str] = []
-        for metric in asked:
-            name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
-            self._order.append(name)
-            if callable(metric):
-                self.ours.append((name, metric, None))
-                continue
-            if not isinstance(metric, str):
-                raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
-            base, at, parameter = metric.partition("@")
-            if base in of_host and not (base == "error" and at):
-                host.append(metric)
-            elif base in of_ours and (base == "error" or not at):
-                threshold = _threshold(metric, parameter) if at else None
-                self.ours.append((metric, of_ours[base], threshold))
-            else:
-                known = {*of_host, *of_ours, *(["error@t"] if "error" in of_ours else [])}
-                raise ValueError(
-                    f"eval_metric must be a callable or among {', '.join(sorted(known))} for this kind of "
-                    f"labels, got {metric!r}."
-                )
-        params["disable_default_eval_metric"] = 1
-        params.pop("eval_metric", None)
-        if host:
-            params["eval_metric"] = host
-
-    def __call__(self, raw_prediction: FloatArray, data: xgboost.DMatrix) -> list[tuple[str, float]]:
-        """Return (name, value) of our metrics, as `xgboost.train` takes them."""
-        labels, weight = self._data[id(data)]
-        values = [
-            (name, self._value(kind, threshold, labels, raw_prediction, weight))
-            for name, kind, threshold in self.ours
-        ]
-        self._values[id(data)] = values
-        return values
-
-    def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
-        """Correct the log of the evaluation in place; the host calls it after the evaluation."""
-        if self.ours:
-            for data_name, log in evals_log.items():
-                for name, value in self._values[self._names[data_name]]:
-                    log[name][-1] = value
-                for name in self._order:
-                    if name in log:
-                        log.move_to_end(name)
-        return False
-
-    def _value(
-        self,
-        kind: str | Callable[..., Any],
-        threshold: float | None,
-        labels: NDArray[Any],
-        raw_prediction: FloatArray,
-        weight: FloatArray | None,
-    ) -> float:
-        if not callable(kind):
-            return self._evaluation.value(kind, labels, raw_prediction, weight, threshold)
-        y_true = labels.astype(np.float32)
-        prediction = self._evaluation.prediction_for(kind, raw_prediction)
-        if weight is None:
-            return float(kind(y_true, prediction))
-        return float(kind(y_true, prediction, sample_weight=weight))
-
-
 def booster_has_no_split(booster: xgboost.Booster) -> bool:
     """Say whether every tree of a booster of trees is a single leaf."""
     try:
@@ -657,13 +537,6 @@ def _as_booster(model: Any) -> xgboost.Booster | None:
 
 def _is_dataframe(data: Any) -> bool:
     return hasattr(data, "columns") or hasattr(data, "column_names")
-
-
-def _threshold(metric: str, parameter: str) -> float:
-    try:
-        return float(parameter)
-    except ValueError:
-        raise ValueError(f"eval_metric: error@t needs a number t, got {metric!r}.") from None
 
 
 def _one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:

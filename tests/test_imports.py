@@ -19,6 +19,7 @@ LAYERS = (
     {"objectives", "metrics"},
     {"_classifier", "_lightgbm_text"},
     {"_evaluation"},
+    {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
     {"dask", "display", "search"},
     {"cli", "__main__"},
@@ -28,8 +29,8 @@ MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "o
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {
     "cupy": {"_arrays"},
-    "xgboost": {"xgboost", "dask", "cli", "__main__"},
-    "lightgbm": {"lightgbm", "dask", "cli", "__main__"},
+    "xgboost": {"xgboost", "_xgboost_metrics", "dask", "cli", "__main__"},
+    "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "cli", "__main__"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "matplotlib": {"display"},
