@@ -254,14 +254,16 @@ def _copy(a: Any) -> Any:
 
 def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
     """Raise on NaN or infinity, which either host would take without a word."""
-    # A sum is finite only if all its terms are, and costs a tenth of isfinite().all(); float64, as
-    # finite float32 terms must not overflow it. Raw predictions may be float64: their extremes instead
-    # (the gradient is finite at an infinite raw prediction, the training that led there is not sound).
-    if np.isfinite(gradient.sum(dtype=np.float64) + hessian.sum(dtype=np.float64)) and (
+    # A sum of squares is finite only if all its terms are, and BLAS has it at the speed of memory. Where it
+    # overflows, isfinite decides. Of raw predictions the extremes, as an infinite one has finite gradients
+    # (the training that led there is not sound).
+    if all(np.isfinite(_sum_of_squares(array)) for array in (gradient, hessian)) and (
         not z.size or (np.isfinite(z.min()) and np.isfinite(z.max()))
     ):
         return
     wrong = ~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))
+    if not wrong.any():
+        return
     row = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
     raise ValueError(
         f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
@@ -269,3 +271,9 @@ def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray
         "not finite comes from the host (diverged training, base_margin or init_score); otherwise "
         "sample_weight or alpha is too large for float32."
     )
+
+
+def _sum_of_squares(array: FloatArray) -> float:
+    flat = array.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(flat @ flat)
