@@ -1,3 +1,10 @@
+import os
+
+# Workers side by side: LightGBM asks for all cores whatever OMP_NUM_THREADS says, and threads that wait for
+# each other in a spin make small fits many times as slow. Before a host loads OpenMP.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+
 import pytest
 from estimators import BOTH, make_table
 from hypothesis import settings
