@@ -1,0 +1,130 @@
+"""Claim: a fit with focal loss takes about as long as one with the host's own loss.
+
+Seconds of a whole fit, γ=0 and γ=2, over those of the host's estimator on the same table with the same
+parameters (its defaults, and min_child_weight=0 so that trees are full), 100 rounds. The three take turns
+in one process, in an order that changes; medians, and the ratio's range over the turns. γ=0 grows the
+host's own trees; leaves a tree are printed, as a time is only comparable with as many. Writes
+results/fit_time_vs_host.json, case by case.
+
+    OMP_NUM_THREADS=2 python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts ...] [--turns 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _made_tables import made_table
+from _report import write
+from lightgbm import LGBMClassifier
+from xgboost import XGBClassifier
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+#: rows x features x classes
+CASES = (
+    "10000x30x2", "100000x30x2", "1000000x10x2", "1000000x30x2", "1000000x100x2", "5000000x30x2",
+    "10000x30x3", "100000x30x3", "1000000x30x3", "10000x30x10", "100000x30x10", "1000000x30x10",
+)  # fmt: skip
+
+
+def contestants(host: str, rounds: int, threads: int) -> dict[str, Callable[[], Any]]:
+    """Return what makes the estimators, by name."""
+    common = {"n_estimators": rounds, "n_jobs": threads, "min_child_weight": 0.0}
+    if host == "lightgbm":
+        common.update(verbose=-1, force_col_wise=True)  # or its own test of both ways adds noise
+    own, focal = {
+        "xgboost": (XGBClassifier, FocalXGBClassifier),
+        "lightgbm": (LGBMClassifier, FocalLGBMClassifier),
+    }[host]
+    return {
+        "host": lambda: own(**common),
+        "γ=0": lambda: focal(focal_gamma=0.0, **common),
+        "γ=2": lambda: focal(focal_gamma=2.0, **common),
+    }
+
+
+def leaves_a_tree(model: Any) -> float:
+    """Return the mean number of leaves."""
+    if isinstance(model, LGBMClassifier):
+        trees = model.booster_.dump_model()["tree_info"]
+        return float(np.mean([tree["num_leaves"] for tree in trees]))
+    dump = model.get_booster().get_dump()
+    return sum(tree.count("leaf=") for tree in dump) / len(dump)
+
+
+def measure(host: str, case: str, turns: int, rounds: int, threads: int) -> list[dict[str, Any]]:
+    """Return a row for each focal contestant."""
+    X, y = made_table(*map(int, case.split("x")))
+    makers = contestants(host, rounds, threads)
+    seconds: dict[str, list[float]] = {name: [] for name in makers}
+    leaves: dict[str, float] = {}
+    for turn in range(turns + 1):
+        order = list(makers)
+        for name in order[turn % 3 :] + order[: turn % 3]:
+            model = makers[name]()
+            started = time.perf_counter()
+            model.fit(X, y)
+            if turn:  # the first turn warms caches and threads up
+                seconds[name].append(time.perf_counter() - started)
+            else:
+                leaves[name] = round(leaves_a_tree(model), 1)
+    rows = []
+    for name in ("γ=0", "γ=2"):
+        ratios = np.divide(seconds[name], seconds["host"])
+        rows.append(
+            {
+                "host": host,
+                "case": case,
+                "loss": name,
+                "seconds": round(float(np.median(seconds[name])), 3),
+                "host seconds": round(float(np.median(seconds["host"])), 3),
+                "ratio": round(float(np.median(seconds[name]) / np.median(seconds["host"])), 3),
+                "ratio, lowest": round(float(ratios.min()), 3),
+                "ratio, highest": round(float(ratios.max()), 3),
+                "leaves": leaves[name],
+                "host leaves": leaves["host"],
+                "turns": turns,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--hosts", default="xgboost,lightgbm")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    path = Path(__file__).parent / "results" / "fit_time_vs_host.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    print(
+        f"{'host':<10}{'rows x features x classes':<27}{'loss':<6}{'s':>8}{'host':>8}{'ratio':>7}  [range]   leaves"
+    )
+    for case in arguments.cases.split(","):
+        for host in arguments.hosts.split(","):
+            rows = measure(host, case, arguments.turns, arguments.rounds, arguments.threads)
+            kept = [row for row in kept if (row["host"], row["case"]) != (host, case)] + rows
+            for row in rows:
+                print(
+                    f"{host:<10}{case:<27}{row['loss']:<6}{row['seconds']:8.2f}{row['host seconds']:8.2f}"
+                    f"{row['ratio']:7.3f}  [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]"
+                    f"   {row['leaves']} / {row['host leaves']}",
+                    flush=True,
+                )
+            write(
+                "fit_time_vs_host",
+                f"fit_time_vs_host.py --rounds {arguments.rounds} --threads {arguments.threads}",
+                kept,
+            )
+
+
+if __name__ == "__main__":
+    main()
