@@ -6,7 +6,7 @@ in one process, in an order that changes; medians, and the ratio's range over th
 host's own trees; leaves a tree are printed, as a time is only comparable with as many. Writes
 results/fit_time_vs_host.json, case by case.
 
-    OMP_NUM_THREADS=2 python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts ...] [--turns 5]
+    python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts xgboost] [--turns 5]
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def main() -> None:
     path = Path(__file__).parent / "results" / "fit_time_vs_host.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     print(
-        f"{'host':<10}{'rows x features x classes':<27}{'loss':<6}{'s':>8}{'host':>8}{'ratio':>7}  [range]   leaves"
+        f"{'host':<10}{'rows x features x classes':<27}{'loss':<6}"
+        f"{'s':>8}{'host':>8}{'ratio':>7}  [range]   leaves"
     )
     for case in arguments.cases.split(","):
         for host in arguments.hosts.split(","):
