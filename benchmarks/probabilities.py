@@ -3,7 +3,8 @@
 Repeated stratified 3-fold on every binary table. Host and focal models get the same settings (the host's
 defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table,
 the log loss of `predict_proba` over the host's and the difference in average precision, and writes both to
-results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest.
+results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest, and one
+more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the others are fitted on.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
 """
@@ -23,7 +24,7 @@ from _tables import tables_of
 from sklearn.metrics import average_precision_score, log_loss
 from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import FocalLGBMClassifier, FocalSearchCV, FocalXGBClassifier
 
 ROUNDS, PATIENCE = 500, 30
 
@@ -42,11 +43,25 @@ FOCAL = {
     "γ=2 scale 1": {"focal_gamma": 2.0, "focal_scale": 1.0},
 }
 
+#: The contestant whose γ is found on the fitting rows, and what it chooses from.
+SEARCHED, SEARCHED_GRID = "γ searched", {"focal_gamma": [0.0, 0.5, 1.0, 2.0]}
+
 
 def fit(host: str, contestant: str, learning_rate: float | None, X, y, X_stop, y_stop, seed: int):
     """Return the fitted estimator: the host's own class or ours."""
     common = {"n_estimators": ROUNDS, "learning_rate": learning_rate, "random_state": seed}
     focal = FOCAL.get(contestant, {})
+    if contestant == SEARCHED:
+        kind = FocalXGBClassifier if host == "xgboost" else FocalLGBMClassifier
+        quiet = {"enable_categorical": True} if host == "xgboost" else {"verbose": -1}
+        model = kind(**quiet, n_estimators=ROUNDS, random_state=seed)
+        if learning_rate is not None:
+            model.set_params(learning_rate=learning_rate)
+        search = FocalSearchCV(
+            model, SEARCHED_GRID, scoring="neg_log_loss", cv=3, early_stopping_rounds=PATIENCE,
+            validation_fraction=0.25, refit=False, random_state=seed,
+        )  # fmt: skip
+        focal = search.fit(X, y).best_params_
     if host == "xgboost":
         kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
         if not focal:
@@ -65,7 +80,9 @@ def measure(tables: dict, repeats: int, learning_rate: float | None) -> pd.DataF
     """Return one row a (table, split, host, contestant)."""
     rows = []
     for table, (X, y) in tables.items():
-        n_repeats, focal = (repeats, [*FOCAL]) if len(y) < LARGE else (1, ON_LARGE)
+        n_repeats, focal = (repeats, [*FOCAL]) if len(y) < LARGE else (1, [*ON_LARGE])
+        if len(np.unique(y)) > 2:
+            focal.append(SEARCHED)
         folds = RepeatedStratifiedKFold(n_splits=3, n_repeats=n_repeats, random_state=0)
         for split, (train, test) in enumerate(folds.split(X, y)):
             fitting, stopping = train_test_split(train, test_size=0.25, random_state=split, stratify=y[train])
@@ -82,6 +99,7 @@ def measure(tables: dict, repeats: int, learning_rate: float | None) -> pd.DataF
                         "average_precision": macro_average_precision(y[test], proba),
                     }  # fmt: skip
                     if contestant != "host":
+                        row["gamma"] = model.focal_gamma
                         score = probabilities(model.set_params(probability="score"), X.iloc[test])
                         row["score_log_loss"] = log_loss(y[test], score)
                     rows.append(row)
@@ -106,6 +124,10 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     """Return, per (contestant, host, table), ratio of mean log losses and difference in AP to the host."""
     mean = results.groupby(["contestant", "host", "table"], sort=False).mean(numeric_only=True)
     own = mean.loc["host"]
+    # the same splits for all: the error of the mean of their differences
+    by_split = results.pivot_table(index=["host", "table", "split"], columns="contestant", values="log_loss")
+    difference = by_split.sub(by_split["host"], axis=0).groupby(["host", "table"])
+    error = difference.std().div(np.sqrt(difference.size()), axis=0)
     rows = []
     for (contestant, host, table), row in mean.iterrows():
         if contestant == "host":
@@ -117,8 +139,10 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
                 "host": host,
                 "table": table,
                 "log loss ratio": row["log_loss"] / base["log_loss"],
+                "standard error": error.loc[(host, table), contestant] / base["log_loss"],
                 "ratio of the raw score": row["score_log_loss"] / base["log_loss"],
                 "AP difference": row["average_precision"] - base["average_precision"],
+                "mean γ": row["gamma"],
             }
         )
     return pd.DataFrame(rows)
@@ -138,7 +162,7 @@ def main() -> None:
     table = summarise(measure(tables, arguments.repeats, arguments.learning_rate))
     pd.set_option("display.width", 200, "display.max_columns", 20)
     for host in ("xgboost", "lightgbm"):
-        for column in ("log loss ratio", "ratio of the raw score", "AP difference"):
+        for column in ("log loss ratio", "standard error", "ratio of the raw score", "AP difference"):
             wide = table[table.host == host].pivot(index="table", columns="contestant", values=column)
             if "ratio" in column:
                 wide.loc["geometric mean"] = np.exp(np.log(wide).mean())

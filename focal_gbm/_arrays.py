@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-#: Elements a block: half a dozen float32 temporaries of this length take 384 KiB of a core's second-level
-#: cache. 16384 was the fastest power of two for float32 and float64 (benchmarks/kernel.py).
-BLOCK_SIZE = 16384
+#: Elements a block: a pass over one in float32 takes ten to twenty microseconds, long beside the one or two
+#: for which NumPy holds the interpreter in between, so that threads run side by side. The half a dozen
+#: temporaries then take 1.5 MiB. One thread is no slower than with smaller blocks (benchmarks/kernel.py).
+BLOCK_SIZE = 65536
 
 #: |x| at which exp(x) and exp(-x) are both still normal numbers, per dtype.
 EXP_LIMIT = {np.dtype(np.float32): 87.0, np.dtype(np.float64): 708.0}

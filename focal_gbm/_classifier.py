@@ -154,6 +154,11 @@ class FocalClassifierMixin:
         """Return (name, α) for each of the host's own parameters that weights the classes."""
         raise NotImplementedError
 
+    def _n_threads(self) -> int | None:
+        """Return the number of threads as the user gave it, None or 0 for as many as the host finds good."""
+        n_threads: int | None = self.n_jobs  # type: ignore[attr-defined]
+        return n_threads
+
     def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> FitPlan:
         """Check parameters, labels and weights, and derive loss, objective and start from them."""
         check_choice(self.hessian, HESSIANS, "hessian")
@@ -229,7 +234,8 @@ class FocalClassifierMixin:
         start = np.atleast_1d(state.loss.link.link(rates))
         if isinstance(state.loss, MulticlassFocalLoss) and self._host == "lightgbm":
             start -= logsumexp(start)  # any constant will do; for γ=0 this is the host's own start
-        objective = FocalObjective(state.loss, self.hessian, self._scale(state.loss, shares))
+        scale = self._scale(state.loss, shares)
+        objective = FocalObjective(state.loss, self.hessian, scale, self._n_threads())
         return FitPlan(
             state=state,
             encoder=encoder,

@@ -37,6 +37,7 @@ _MIN_HESSIAN = (
     "min_child_weight",
     "min_sum_hessian_per_leaf",
 )
+_THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 _NUM_CLASS = ("num_class", "num_classes")
 _POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 _NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
@@ -549,6 +550,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             if params.get(name) is not None:
                 return name, params[name]
         return names[0], default
+
+    def _n_threads(self) -> int | None:
+        n_threads: int | None = self._given(_THREADS)[1]
+        return n_threads
 
     def _starts_from_average(self) -> bool:
         return str(self._given(["boost_from_average"], True)[1]).lower() not in ("false", "0", "-")

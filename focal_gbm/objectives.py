@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._threads import RowThreads
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 from focal_gbm.losses.binary import HESSIANS
@@ -26,7 +29,11 @@ class BoundObjective:
     """
 
     def __init__(
-        self, objective: FocalObjective, host: str, labels: NDArray[Any], weight: FloatArray | None
+        self,
+        objective: FocalObjective,
+        host: str,
+        labels: NDArray[Any],
+        weight: FloatArray | None,
     ) -> None:
         self._objective = objective
         self._host = host
@@ -36,7 +43,7 @@ class BoundObjective:
             ones = np.ones(len(labels)) if weight is None else weight
             with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
                 self._copies, weight = ones.astype(np.float32).reshape(shape), None
-        self._targets = objective.prepare(labels, weight)
+        self._targets = PreparedTargets.of(objective, labels, weight)
         # float32 is all that either host keeps. LightGBM wants class after class.
         self._out = _empty_pair(objective.loss.raw_shape(len(labels)), host)
 
@@ -83,6 +90,10 @@ class FocalObjective:
         Multiplies the loss; for many labels possibly one number each. It changes no minimum, only how
         large gradients and Hessians are beside the host's min_child_weight and penalties. See
         `loss_scale_of_host`.
+    n_jobs : int or None, default=None
+        Threads over the rows, at most 8 and none for less than 65,536 numbers. None or 0 is all cores,
+        or OMP_NUM_THREADS of them; a negative number leaves that many minus one free. The result does
+        not depend on it.
 
     Examples
     --------
@@ -101,6 +112,7 @@ class FocalObjective:
     loss: FocalLoss = field(default_factory=BinaryFocalLoss)
     hessian: str = "floored"
     scale: float | tuple[float, ...] = 1.0
+    n_jobs: int | None = None
     # Labels and weights of the last call with what was prepared from them: hosts hand over equal
     # labels every round. Compared by value, as a copy of them is all a host gives.
     _last: tuple[Any, Any, Any] | None = field(default=None, init=False, repr=False, compare=False)
@@ -112,6 +124,8 @@ class FocalObjective:
         scale = np.asarray(self.scale, dtype=np.float64)
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError(f"scale must be finite and > 0, got {self.scale!r}.")
+        if self.n_jobs is not None and not isinstance(self.n_jobs, Integral):
+            raise TypeError(f"n_jobs must be None or an integer, got {self.n_jobs!r}.")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
@@ -156,18 +170,30 @@ class FocalObjective:
         return out
 
     def evaluate(
-        self, targets: Any, raw_prediction: Any, host: str, out: tuple[FloatArray, FloatArray]
+        self, targets: PreparedTargets, raw_prediction: Any, host: str, out: tuple[FloatArray, FloatArray]
     ) -> None:
         """Write gradient and Hessian for prepared targets into `out`; raise if one is not finite."""
-        gradient, hessian = out
-        z = check_raw_prediction(raw_prediction, gradient.shape)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
-            options: dict[str, Any] = {"loss_scale": self.scale}
-            if isinstance(self.loss, MulticlassFocalLoss):
-                n_classes = self.loss.n_classes
-                options["hessian_factor"] = 2.0 if host == "xgboost" else n_classes / (n_classes - 1.0)
-            self.loss.gradient_hessian_prepared(targets, z, self.hessian, gradient, hessian, **options)
-            raise_if_not_finite(z, gradient, hessian)
+        z = check_raw_prediction(raw_prediction, out[0].shape)
+        options: dict[str, Any] = {"loss_scale": self.scale}
+        if isinstance(self.loss, MulticlassFocalLoss):
+            n_classes = self.loss.n_classes
+            options["hessian_factor"] = 2.0 if host == "xgboost" else n_classes / (n_classes - 1.0)
+        threads = targets.threads
+        finite = [False] * len(threads.parts)
+
+        def work(i: int) -> None:
+            rows = threads.parts[i]
+            gradient, hessian = out[0][rows], out[1][rows]
+            # what is not finite is raised on; NumPy keeps this setting thread by thread
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.loss.gradient_hessian_prepared(
+                    targets.parts[i], z[rows], self.hessian, gradient, hessian, **options
+                )
+                finite[i] = _sums_are_finite(z[rows], gradient, hessian)
+
+        threads.run(work)
+        if not all(finite):
+            raise_if_not_finite(z, *out)
 
     def _targets(self, y_true: Any, sample_weight: Any) -> Any:
         last = self._last
@@ -175,15 +201,28 @@ class FocalObjective:
             return last[2]
         labels = self.loss.check_labels(y_true)
         weight = check_sample_weight(sample_weight, len(labels))
-        targets = self.prepare(labels, weight)
+        targets = PreparedTargets.of(self, labels, weight)
         # copies: LightGBM hands over the user's own array, who may have written to it by the next fit
         object.__setattr__(self, "_last", (_copy(y_true), _copy(sample_weight), targets))
         return targets
 
-    def prepare(self, labels: NDArray[Any], weight: FloatArray | None) -> Any:
-        """Return the loss's prepared form of checked labels and weights."""
+
+class PreparedTargets(NamedTuple):
+    """Checked labels and weights in the form of the loss, by the parts of the rows that threads work on."""
+
+    threads: RowThreads
+    parts: list[Any]
+
+    @classmethod
+    def of(
+        cls, objective: FocalObjective, labels: NDArray[Any], weight: FloatArray | None
+    ) -> PreparedTargets:
+        """Prepare them once for many calls."""
+        n_rows, *row_shape = objective.loss.raw_shape(len(labels))
+        threads = RowThreads(n_rows, math.prod(row_shape), objective.n_jobs)
         with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
-            return self.loss.prepare(labels, weight)
+            targets = objective.loss.prepare(labels, weight)
+        return cls(threads, [targets.rows(part) for part in threads.parts])
 
 
 def loss_scale_of_host(
@@ -254,12 +293,7 @@ def _copy(a: Any) -> Any:
 
 def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
     """Raise on NaN or infinity, which either host would take without a word."""
-    # A sum of squares is finite only if all its terms are, and BLAS has it at the speed of memory. Where it
-    # overflows, isfinite decides. Of raw predictions the extremes, as an infinite one has finite gradients
-    # (the training that led there is not sound).
-    if all(np.isfinite(_sum_of_squares(array)) for array in (gradient, hessian)) and (
-        not z.size or (np.isfinite(z.min()) and np.isfinite(z.max()))
-    ):
+    if _sums_are_finite(z, gradient, hessian):
         return
     wrong = ~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))
     if not wrong.any():
@@ -273,7 +307,8 @@ def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray
     )
 
 
-def _sum_of_squares(array: FloatArray) -> float:
-    flat = array.ravel(order="K")
+def _sums_are_finite(*arrays: FloatArray) -> bool:
+    """Say whether the sum of each array is finite, and so are all its terms; an overflow says no, too."""
+    # Of raw predictions, too: an infinite one has finite gradients, but what led there is not sound.
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(flat @ flat)
+        return all(np.isfinite(np.add.reduce(array, axis=None)) for array in arrays)

@@ -537,7 +537,7 @@ def test_objective_hands_on_the_gradients_of_the_loss():
 
 def test_gradients_are_evaluated_in_blocks():
     rng = np.random.default_rng(0)
-    n = 300_000
+    n = 1_000_000
     y, z = rng.random(n) < 0.1, rng.normal(size=n).astype(np.float32)
     loss = BinaryFocalLoss((4.0, 0.5))
     targets, out = loss.prepare(y, None), np.empty((2, n), np.float32)
@@ -547,7 +547,7 @@ def test_gradients_are_evaluated_in_blocks():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert 0 < peak < 1.1e6  # one temporary of all rows is 1.2e6
+    assert 0 < peak < 3e6  # one temporary of all rows is 4e6
     first = loss.gradient_hessian(y[:50], z[:50], hessian="floored")
     assert_allclose(out[:, :50], first, rtol=1e-6)
 

@@ -13,7 +13,7 @@ PACKAGE = Path(focal_gbm.__file__).parent
 # A module imports from the layers above it in this list, never from its own or from below.
 LAYERS = (
     {"_arrays", "_validation"},
-    {"links"},
+    {"links", "_threads"},
     {"losses"},
     {"alpha", "gamma"},
     {"objectives", "metrics"},

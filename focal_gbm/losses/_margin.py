@@ -53,15 +53,15 @@ class FocalMargin:
         g = odds
         if len(odds) < len(self._work[0]):  # the last block
             self._work = [array[: len(odds)] for array in self._work]
-        p, q, focal, scale, _ = self._work
+        p, q, focal, scale, tilt = self._work
         gamma = self._gamma if isinstance(self._gamma, float) else np.take(self._by_class, label)
         self._gamma_of_rows = gamma
         np.add(odds, 1, out=p)
         np.reciprocal(p, out=p)
         if self._gamma:
             np.log1p(odds, out=focal)  # ℓ
-            focal *= p
-            focal *= gamma  # γ p ℓ
+            np.multiply(p, gamma, out=tilt)
+            focal *= tilt  # γ p ℓ
             np.multiply(odds, p, out=q)
             power_of_q(self._gamma, label, odds, q, out=scale)
             if weight is not None:
@@ -81,25 +81,22 @@ class FocalMargin:
     def hessian(self, g: FloatArray, *, negative_term: bool = True) -> FloatArray:
         """Return h after `gradient` returned `g`; without its one negative term an upper bound of it."""
         p, q, focal, scale, h = self._work
-        gamma = self._gamma_of_rows
         if not self._gamma:
             p *= g
             return p
-        # p [(1+2γ) q + γ (γ p ℓ)] is positive; q (γ p ℓ) is all that can make the sum negative
-        np.multiply(focal, gamma, out=h)
+        # (1+2γ) p q + (γ p - q) γ p ℓ, where γ p is in h: -q is all that can make the sum negative
         if negative_term:
-            focal *= q
-        q *= 1.0 + 2.0 * gamma
-        h += q
-        h *= p
-        if negative_term:
-            h -= focal
+            h -= q
+        h *= focal
+        p *= q
+        p *= 1.0 + 2.0 * self._gamma_of_rows
+        h += p
         h *= scale
         return h
 
     @property
     def q(self) -> FloatArray:
-        """Return q after `gradient`, where not all γ are 0; what it holds after `hessian` is of no use."""
+        """Return q after `gradient`, where not all γ are 0."""
         return self._work[1]
 
     @property
@@ -132,6 +129,9 @@ def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) 
         np.log1p(out, out=out)
         out *= -fraction
         np.exp(out, out=out)
+    elif whole >= 2:
+        np.multiply(q, q, out=out)
+        whole -= 2
     elif whole:
         np.copyto(out, q)
         whole -= 1

@@ -35,6 +35,11 @@ class BinaryTargets(NamedTuple):
     weight: FloatArray | None  #: α_y times the sample weight; None means 1 everywhere
     label: NDArray[np.uint8]  #: the class, 0 or 1
 
+    def rows(self, part: slice) -> BinaryTargets:
+        """Return a view of some rows."""
+        weight = None if self.weight is None else self.weight[part]
+        return BinaryTargets(self.negative_sign[part], weight, self.label[part])
+
 
 @dataclass(frozen=True)
 class BinaryFocalLoss:
@@ -284,8 +289,9 @@ class BinaryFocalLoss:
             np.multiply(g, sign, out=gradient[rows], casting="same_kind")
             if hessian == "floored" and self.gamma:  # the log loss has nothing to floor
                 g *= margin.floor
-                np.maximum(h, g, out=h)
-            second[rows] = h
+                np.maximum(h, g, out=second[rows], casting="same_kind")
+            else:
+                second[rows] = h
 
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None

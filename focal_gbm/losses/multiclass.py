@@ -31,6 +31,10 @@ class MulticlassTargets(NamedTuple):
     label: NDArray[np.intp]  #: index of the true class
     weight: FloatArray | None  #: α of the true class times the sample weight; None means 1 everywhere
 
+    def rows(self, part: slice) -> MulticlassTargets:
+        """Return a view of some rows."""
+        return MulticlassTargets(self.label[part], None if self.weight is None else self.weight[part])
+
 
 @dataclass(frozen=True)
 class MulticlassFocalLoss:

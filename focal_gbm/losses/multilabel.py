@@ -24,6 +24,10 @@ class MultilabelTargets(NamedTuple):
 
     columns: tuple[BinaryTargets, ...]
 
+    def rows(self, part: slice) -> MultilabelTargets:
+        """Return a view of some rows."""
+        return MultilabelTargets(tuple(column.rows(part) for column in self.columns))
+
 
 @dataclass(frozen=True)
 class MultilabelFocalLoss:
