@@ -15,6 +15,9 @@ from focal_gbm._arrays import BLOCK_SIZE
 #: over a block takes: more threads than this would wait for each other.
 _MAX_THREADS = 8
 
+#: Of GNU OpenMP's GOMP_SPINCOUNT, 300,000 by default: a tenth of a millisecond or so.
+_SHORT_SPIN = 10_000
+
 
 class RowThreads:
     """Parts of the rows, each worked on by one thread.
@@ -25,8 +28,9 @@ class RowThreads:
     row_size : int
         Numbers a row.
     n_jobs : int or None
-        As the hosts read it: None or 0 is all cores, or OMP_NUM_THREADS of them, and a negative number
-        leaves that many minus one free.
+        The host's number of threads, as the hosts read it: None or 0 is all cores, or OMP_NUM_THREADS
+        of them, and a negative number leaves that many minus one free. Ours have the cores that the
+        host leaves free, and the host's own where its threads sleep in between.
 
     Attributes
     ----------
@@ -60,8 +64,22 @@ class RowThreads:
 def _n_threads(n_jobs: int | None) -> int:
     n_cores: int = joblib.cpu_count()
     if n_jobs and n_jobs > 0:
-        return min(int(n_jobs), n_cores)
-    if n_jobs:
-        return max(1, n_cores + 1 + int(n_jobs))
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return min(n_cores, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else n_cores
+        of_host = min(int(n_jobs), n_cores)
+    elif n_jobs:
+        of_host = max(1, n_cores + 1 + int(n_jobs))
+    else:
+        wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        of_host = min(n_cores, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else n_cores
+    return of_host if _host_threads_sleep() else 1 + n_cores - of_host
+
+
+def _host_threads_sleep() -> bool:
+    """Say whether the OpenMP threads of the hosts leave their cores when they have nothing to do.
+
+    By default GNU OpenMP's spin for milliseconds, longer than an objective takes. On their cores ours
+    made whole fits slower (benchmarks/fit_time_vs_host.py); the environment can tell them to sleep.
+    """
+    if os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive":
+        return True
+    spins = os.environ.get("GOMP_SPINCOUNT", "").strip()
+    return spins.isdigit() and int(spins) <= _SHORT_SPIN

@@ -91,9 +91,10 @@ class FocalObjective:
         large gradients and Hessians are beside the host's min_child_weight and penalties. See
         `loss_scale_of_host`.
     n_jobs : int or None, default=None
-        Threads over the rows, at most 8 and none for less than 65,536 numbers. None or 0 is all cores,
-        or OMP_NUM_THREADS of them; a negative number leaves that many minus one free. The result does
-        not depend on it.
+        The host's number of threads: None or 0 is all cores, or OMP_NUM_THREADS of them; a negative
+        number leaves that many minus one free. The rows are shared out to threads, at most 8, on the
+        cores left free; on the host's own only where OMP_WAIT_POLICY=passive or GOMP_SPINCOUNT up to
+        10000 in the environment makes its threads sleep when idle. The result does not depend on it.
 
     Examples
     --------

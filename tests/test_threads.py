@@ -17,6 +17,8 @@ N_ROWS = 3 * BLOCK_SIZE + 17
 def many_cores(monkeypatch):
     monkeypatch.setattr("focal_gbm._threads.joblib.cpu_count", lambda: 16)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def n_parts(n_jobs, n_rows=100 * BLOCK_SIZE, row_size=1):
@@ -41,6 +43,17 @@ def test_n_jobs_as_the_hosts_read_it(monkeypatch):
     assert n_parts(4) == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert n_parts(None) == 8
+
+
+def test_cores_on_which_the_hosts_threads_spin_are_left_to_them(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert n_parts(None) == n_parts(16) == n_parts(-1) == 1
+    assert n_parts(-4) == 4
+    assert n_parts(14) == 3
+    assert n_parts(1) == 8
+    for spins, expected in (("10000", 8), ("0", 8), ("300000", 1), ("infinity", 1)):
+        monkeypatch.setenv("GOMP_SPINCOUNT", spins)
+        assert n_parts(None) == expected
 
 
 def test_small_tables_have_one_thread():

@@ -248,14 +248,28 @@ class BinaryFocalLoss:
     def loss_prepared(self, targets: BinaryTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
         out = np.empty_like(z)
+        limit, largest = EXP_LIMIT[z.dtype], np.finfo(z.dtype).max
+        x, odds, work = np.empty((3, min(len(z), BLOCK_SIZE)), dtype=z.dtype)
         for rows in row_blocks(len(z)):
-            x = z[rows] * targets.negative_sign[rows]  # -m
-            log_loss = np.logaddexp(x.dtype.type(0), x)  # ℓ, linear as x grows
-            x = np.clip(x, -EXP_LIMIT[x.dtype], EXP_LIMIT[x.dtype])
-            odds = np.exp(x)
             block = out[rows]
-            power_of_q(self.gamma, targets.label[rows], odds, odds / (1 + odds), out=block)
-            block *= log_loss
+            if len(block) < len(x):  # the last block
+                x, odds, work = x[: len(block)], odds[: len(block)], work[: len(block)]
+            np.multiply(z[rows], targets.negative_sign[rows], out=x)  # -m
+            if targets.weight is not None:  # finite, as a weight of 0 times infinity is NaN
+                np.clip(x, -largest, largest, out=x)
+            np.clip(x, -limit, limit, out=odds)
+            np.exp(odds, out=odds)
+            if self.gamma:
+                np.add(odds, 1, out=work)
+                np.divide(odds, work, out=work)
+                power_of_q(self.gamma, targets.label[rows], odds, work, out=block)
+            # ℓ: log1p(odds) until the odds are clipped, and -m from there on, each where it is the larger
+            np.log1p(odds, out=odds)
+            np.maximum(x, odds, out=odds)
+            if self.gamma:
+                block *= odds
+            else:
+                np.copyto(block, odds)
             if targets.weight is not None:
                 block *= targets.weight[rows]
         return out
