@@ -55,7 +55,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the tables.")] = False,
     folds: Annotated[int, typer.Option(min=2, help="Of cross-validation.")] = 5,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Of cross-validation. Default: 3, 2 or 1 by the number of rows.")
+        int | None, typer.Option(min=1, help="Of cross-validation. Default: 2, and 1 from 20,000 rows on.")
     ] = None,
     precision: Annotated[float, typer.Option(help="Report the recall at this precision.")] = 0.9,
     top: Annotated[

@@ -10,7 +10,8 @@ Examples
 >>> frame = load_breast_cancer(as_frame=True).frame
 >>> table = prepare(frame, "target", name="breast cancer", folds=3)
 >>> protocol = Protocol(
-...     libraries=("xgboost",), gammas=(2.0,), alphas=(None,), folds=3, repeats=1, settings=Settings(rounds=30)
+...     libraries=("xgboost",), gammas=(2.0,), alphas=(None,), folds=3, repeats=1, jobs=1,
+...     settings=Settings(rounds=30),
 ... )
 >>> comparison = run(table, protocol)
 >>> comparison.results["average_precision"].mean() > 0.9
@@ -20,7 +21,7 @@ True
 from __future__ import annotations
 
 from focal_gbm.compare.contestants import Contestant, Parts, Settings
-from focal_gbm.compare.cross_validation import Comparison, Protocol, run, splits
+from focal_gbm.compare.cross_validation import Comparison, Protocol, Split, run, splits
 from focal_gbm.compare.read import TableError, read_frame
 from focal_gbm.compare.scores import METRICS, score
 from focal_gbm.compare.statistics import Paired, compare_paired
@@ -34,6 +35,7 @@ __all__ = [
     "Parts",
     "Protocol",
     "Settings",
+    "Split",
     "Table",
     "TableError",
     "compare_paired",

@@ -96,7 +96,7 @@ def _as_category(column: pd.Series, name: str) -> pd.Series:
             f"row {row + 1}, column {name!r}: a {kind} is neither a number nor a text; leave the column out "
             "(--drop)."
         ) from None
-    categories = pd.Categorical.from_codes(codes, categories=range(int(codes.max()) + 1))
+    categories = pd.Categorical.from_codes(codes, categories=pd.RangeIndex(int(codes.max()) + 1))
     return pd.Series(categories, index=column.index)
 
 

@@ -12,7 +12,6 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.compare.cross_validation import CHOSEN, OWN, WEIGHTS, Comparison
-from focal_gbm.compare.scores import reliability
 
 #: Of Okabe and Ito's palette, told apart by colour-blind people; line styles tell them apart in print, too.
 _STYLES: dict[str, dict[str, Any]] = {
@@ -20,6 +19,11 @@ _STYLES: dict[str, dict[str, Any]] = {
     WEIGHTS: {"color": "#E69F00", "linestyle": "--", "marker": "s"},
     CHOSEN: {"color": "#D55E00", "linestyle": "-.", "marker": "^"},
 }
+
+_BINS = 8
+
+#: A class rarer than this needs a logarithmic scale of probabilities.
+_RARE = 0.2
 
 
 def svg_of(comparison: Comparison, library: str) -> str:
@@ -68,18 +72,35 @@ def _draw(
     label = f"{name} (average precision {average_precision_score(positive, proba):.3f})"
     line = {key: value for key, value in style.items() if key != "marker"}
     curve.step(recall, precision, where="post", label=label, linewidth=1.8, **line)
-    bins = reliability(positive, proba)
-    means, shares = [mean for _, mean, _ in bins], [share for _, _, share in bins]
+    means, shares = _bins(positive, proba)
     diagram.plot(means, shares, label=name, linewidth=1.5, markersize=6, **style)
+
+
+def _bins(positive: NDArray[np.bool_], proba: FloatArray) -> tuple[list[float], list[float]]:
+    """Return mean probability and share of positives in bins with the same number of expected positives.
+
+    With equal counts of rows nearly all bins of a rare class would hold no positive.
+    """
+    order = np.argsort(proba, kind="stable")
+    expected = np.cumsum(proba[order])
+    ends = np.searchsorted(expected, expected[-1] * np.arange(1, _BINS) / _BINS, side="right")
+    parts = [part for part in np.split(order, np.unique(ends)) if len(part)]
+    return [float(proba[part].mean()) for part in parts], [float(positive[part].mean()) for part in parts]
 
 
 def _scale(diagram: Any, share: float) -> None:
     """Give the reliability diagram a scale on which a rare class shows."""
-    low = min(share, 0.5) / 100
-    if share < 0.2:
-        diagram.set_xscale("symlog", linthresh=low)
-        diagram.set_yscale("symlog", linthresh=low)
-    ends = [0, 1]
-    line = np.concatenate([[0.0], np.geomspace(low / 10, 1, 50)])
+    line = [0.0, 1.0]
+    if share < _RARE:
+        low = share / 100
+        line = [low, 1.0]
+        diagram.set(xscale="log", yscale="log", xlim=(low, 1.3), ylim=(low, 1.3))
+        decades = [10.0**power for power in range(int(np.ceil(np.log10(low))), 1)]
+        labels = [f"{100 * one:g} %" for one in decades]
+        diagram.set_xticks(decades, labels)
+        diagram.set_yticks(decades, labels)
+        diagram.minorticks_off()
+    else:
+        diagram.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.05))
     diagram.plot(line, line, color="0.6", linewidth=1, linestyle=":", label="perfect")
-    diagram.set(xlim=ends, ylim=(0, 1.1), xlabel="predicted probability", ylabel="share of positives")
+    diagram.set(xlabel="predicted probability", ylabel="share of positives")

@@ -42,7 +42,8 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
             "missing_values": int(table.X.isna().sum().sum()),
         },
         "protocol": {
-            "folds": protocol.folds, "splits": comparison.n_splits, "splits_planned": comparison.n_splits_planned,
+            "folds": protocol.folds,
+            "splits": comparison.n_splits, "splits_planned": comparison.n_splits_planned,
             "rounds": protocol.settings.rounds, "learning_rate": protocol.settings.learning_rate,
             "patience": protocol.settings.patience, "seed": protocol.settings.seed,
             "gamma": list(protocol.gammas), "alpha": list(protocol.alphas),
@@ -112,12 +113,16 @@ def _time_note(comparison: Comparison) -> list[str]:
 
 
 def number(value: float | None, cost: bool = False) -> str:
-    """Return a score with four decimals, five where it is small; a cost with three digits."""
+    """Return a score with four decimals, five where it is small; a cost with three digits or more."""
     if value is None:
         return ""
-    if cost:
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{value:.5f}" if abs(value) < 0.01 else f"{value:.4f}"
+    return f"{value:,.{_decimals(value, cost)}f}"
+
+
+def _decimals(value: float, cost: bool) -> int:
+    if not cost:
+        return 5 if abs(value) < 0.01 else 4
+    return 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
 
 
 def with_spread(one: dict[str, Any], cost: bool = False) -> str:
@@ -125,8 +130,8 @@ def with_spread(one: dict[str, Any], cost: bool = False) -> str:
     mean, sd = one["mean"], one["sd"]
     if sd is None:
         return number(mean, cost)
-    decimals = 0 if cost and abs(mean) >= 100 else 2 if cost else 3 if abs(mean) >= 0.01 else 4
-    return f"{number(mean, cost)} ±{sd:,.{decimals}f}"
+    decimals = _decimals(mean, cost)
+    return f"{number(mean, cost)} ±{sd:,.{decimals if cost else decimals - 1}f}"
 
 
 def difference(against: dict[str, Any]) -> str:
@@ -137,11 +142,11 @@ def difference(against: dict[str, Any]) -> str:
 #: Shown under every table; HEADLINES are what the answer is about.
 FOOTNOTE = (
     "± is the standard deviation over the splits. γ and α of “focal loss” are those of the grid with the "
-    "smallest log loss on the rows set aside in each split; its training time is that of the whole grid. Every "
-    "contestant has the same folds, stops on the same rows, and has the library's default settings. “noise”: a "
-    "difference that chance makes as large in one of twenty comparisons or more (corrected resampled t-test of "
-    "Nadeau and Bengio; for the points of the grid adjusted by Holm). Class weights bend probabilities; they are "
-    "reported as they come."
+    "smallest log loss on the rows set aside in each split; its training time is that of the whole grid. "
+    "Every contestant has the same folds, stops on the same rows, and has the library's default settings. "
+    "“noise”: a difference that chance makes as large in one of twenty comparisons or more (corrected "
+    "resampled t-test of Nadeau and Bengio; for the points of the grid adjusted by Holm). Class weights bend "
+    "probabilities; they are reported as they come."
 )
 
 __all__ = ["FOOTNOTE", "HEADLINES", "difference", "number", "summarise", "with_spread"]

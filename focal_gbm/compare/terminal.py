@@ -35,8 +35,8 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(f"• {escape(note)}", highlight=False)
     plan = summary["protocol"]
     console.print(
-        f"• {plan['splits']} splits of {plan['folds']}-fold cross-validation, at most {plan['rounds']} rounds, "
-        f"learning rate {plan['learning_rate']:g}; {plan['seconds']:.0f} seconds.\n",
+        f"• {plan['splits']} splits of {plan['folds']}-fold cross-validation, at most {plan['rounds']} "
+        f"rounds, learning rate {plan['learning_rate']:g}; {plan['seconds']:.0f} seconds.\n",
         highlight=False,
     )
     for found in summary["libraries"].values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from focal_gbm.compare.contestants import LIBRARIES
-from focal_gbm.compare.cross_validation import CHOSEN, Comparison
+from focal_gbm.compare.cross_validation import CHOSEN, OWN, Comparison
 from focal_gbm.compare.scores import METRICS
 from focal_gbm.compare.statistics import Paired
 
@@ -62,8 +62,9 @@ def details(comparison: Comparison, library: str) -> list[str]:
     for metric in HEADLINES:
         pair = comparison.paired(library, CHOSEN, metric)
         words = {"noise": "no more than noise", "better": "better", "worse": "worse"}[direction(metric, pair)]
+        own = float(comparison.values(library, OWN, metric).mean())
         sentences.append(
-            f"{METRICS[metric].label}: focal loss less own loss {pair.mean:+.4f} "
+            f"{METRICS[metric].label}: focal loss less own loss {pair.mean:+.4f}, {pair.mean / own:+.1%} "
             f"(95 % interval {pair.low:+.4f} to {pair.high:+.4f}): {words}."
         )
     return sentences
