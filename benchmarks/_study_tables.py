@@ -29,7 +29,7 @@ def load(path: Path | None, folds: int = 5) -> Table:
     """Return a table; the last column of a file is its target."""
     if path is None:
         return embedded_table(folds)
-    frame = read_frame(path)
+    frame = read_frame(path).dropna(axis="columns", how="all")
     target = str(frame.columns[-1])
     counts = frame[target].value_counts()
     positive = str(counts[counts >= LEAST_ROWS].idxmin()) if len(counts) > 2 else None

@@ -54,7 +54,7 @@ def leak_of(X: pd.DataFrame, y: NDArray[np.int64], seed: int = 0) -> list[tuple[
         if isinstance(column.dtype, pd.CategoricalDtype):
             # categories in the order of their mean class, found on each fold's training rows
             values = column.cat.codes.to_numpy()
-            model = make_pipeline(TargetEncoder(random_state=seed), tree)
+            model = make_pipeline(TargetEncoder(), tree)
         else:
             values, model = column.to_numpy(), tree
         cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
