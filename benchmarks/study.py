@@ -28,6 +28,7 @@ from _report import write
 from _study_contestants import CANDIDATES, candidates, catboost_is_installed
 from _study_tables import described, load, table_names
 from matplotlib.figure import Figure
+from scipy.stats import wilcoxon
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from focal_gbm.compare import Parts, Settings, Split, Table, compare_paired, splits
@@ -191,24 +192,49 @@ def _catboost(frame: pd.DataFrame) -> list[str]:
 
 
 def _by_setting(results: pd.DataFrame) -> list[str]:
-    """Return each γ and α, untuned, against the own loss of default settings."""
-    lines = ["## Every γ and α, with no choosing, against the own loss at default settings", ""]
-    lines += [
-        "| library | setting | average precision, mean difference | log loss over own | rounds over own |"
-    ]
-    lines += ["|---|---|---|---|---|"]
-    columns = ["average precision", "log loss undone", "rounds"]
+    """Return each γ and α, and each class weight, untuned, against the own loss: all at default settings."""
+    lines = ["## Each γ and α with no choosing, against the own loss, all at default settings", ""]
+    lines += ["p is Wilcoxon's signed-rank test over the tables, not adjusted for the number of tests.", ""]
+    columns = ("library", "setting", "average precision, mean difference (p)", "log loss over own (p)",
+               "rounds over own", "rounds, 10 % to 90 % of splits")  # fmt: skip
+    lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    versus = []
     for library, title in LIBRARIES.items():
         of = results[results.library == library]
-        own = of[(of.contestant == "own loss") & (of.setting == "{}")].groupby("table")[columns].mean()
-        for setting, part in of[of.contestant == "focal loss"].groupby("setting", sort=False):
-            mean = part.groupby("table")[columns].mean()
-            ratio, rounds = (
-                np.exp(np.log(mean[name] / own[name]).mean()) for name in ("log loss undone", "rounds")
+        own = _means(of[(of.contestant == "own loss") & (of.setting == "{}")])
+        is_focal = of.contestant == "focal loss"
+        is_weighted = (of.contestant == "class weights") & of.setting.str.endswith("{}")
+        for (name, setting), part in of[is_focal | is_weighted].groupby(
+            ["contestant", "setting"], sort=False
+        ):
+            mean = _means(part)
+            gain = mean["average precision"] - own["average precision"]
+            ratio, rounds = (np.log(mean[one] / own[one]) for one in ("log loss undone", "rounds"))
+            few, many = part.rounds.quantile([0.1, 0.9])
+            if setting == "γ=1, α None":
+                of_one = mean
+            if setting == "γ=2, α None":
+                versus.append(f"* {title}, γ=1 against γ=2: {_against(of_one, mean)}")
+            label = setting if name == "focal loss" else f"class weights, {setting.removesuffix(' {}')}"
+            lines.append(
+                f"| {title} | {label} | {gain.mean():+.4f} ({wilcoxon(gain).pvalue:.2f}) "
+                f"| {np.exp(ratio.mean()):.3f} ({wilcoxon(ratio).pvalue:.2f}) | {np.exp(rounds.mean()):.2f} "
+                f"| {few:.0f} to {many:.0f} |"
             )
-            gain = (mean["average precision"] - own["average precision"]).mean()
-            lines.append(f"| {title} | {setting} | {gain:+.4f} | {ratio:.3f} | {rounds:.2f} |")
-    return lines
+    return [*lines, "", *versus]
+
+
+def _against(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    gain = one["average precision"] - other["average precision"]
+    ratio = np.log(one["log loss undone"] / other["log loss undone"])
+    return (
+        f"average precision {gain.mean():+.4f} (p = {wilcoxon(gain).pvalue:.2f}), log loss "
+        f"{np.exp(ratio.mean()):.3f} times (p = {wilcoxon(ratio).pvalue:.2f})"
+    )
+
+
+def _means(part: pd.DataFrame) -> pd.DataFrame:
+    return part.groupby("table")[["average precision", "log loss undone", "rounds"]].mean()
 
 
 def picture(means: dict, path: Path) -> None:

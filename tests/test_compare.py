@@ -96,9 +96,9 @@ def test_weights_are_the_hosts_own(library):
     weights, on_stop = weighted.row_weights(parts.y, parts.y_stop)
     # classes weigh the same in all, and a row of a class the same in both parts
     assert weights[parts.y == 0].sum() == pytest.approx(weights[parts.y == 1].sum())
-    assert weights.mean() == pytest.approx(1.0)
     assert set(on_stop) == set(weights)
     half, _ = Contestant(library, "weights", weight_power=0.5).row_weights(parts.y, parts.y_stop)
+    assert half.mean() == pytest.approx(1.0)
     assert max(half) / min(half) == pytest.approx((max(weights) / min(weights)) ** 0.5)
     none = Contestant(library, "weights", weight_power=0.0).fit(parts, FEW).predict_proba(parts.X_stop)
     own = Contestant(library, "own").fit(parts, FEW).predict_proba(parts.X_stop)
@@ -111,8 +111,9 @@ def test_leaves_and_rounds_are_counted():
     split = next(splits(table.y, 3, 1))
     parts = Parts(table.X.iloc[split.fit], table.y[split.fit], table.X.iloc[split.stop], table.y[split.stop])
     for library in LIBRARIES:
-        fitted = Contestant(library, "own").fit(parts, Settings(rounds=5, patience=5))
+        fitted = Contestant(library, "own").fit(parts, Settings(rounds=60, patience=3))
         model = fitted.model
+        assert fitted.rounds < 50  # there are trees after the best round
         if library == "xgboost":
             trees = model.get_booster().trees_to_dataframe()
             counted = ((trees.Feature == "Leaf") & (trees.Tree < fitted.rounds)).sum()

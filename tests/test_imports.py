@@ -23,7 +23,8 @@ LAYERS = (
     {"xgboost", "lightgbm"},
     {"dask", "display", "search"},
     {"compare"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 )
 MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "objectives"}
 
