@@ -130,6 +130,7 @@ def test_many_classes():
     comparison = run(table, protocol)
     assert comparison.results[protocol.metrics()].notna().all(axis=None)
     assert comparison.out_of_fold["xgboost", OWN].shape == (300, 3)
+    assert "the rare class" not in answer(comparison, "xgboost")
     assert "<svg" in render(comparison)
 
 

@@ -20,6 +20,9 @@ _STYLES: dict[str, dict[str, Any]] = {
     CHOSEN: {"color": "#D55E00", "linestyle": "-.", "marker": "^"},
 }
 
+#: White, so that no line runs through its words.
+_LEGEND: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "framealpha": 1.0}
+
 _BINS = 8
 
 #: A class rarer than this needs a logarithmic scale of probabilities.
@@ -51,10 +54,10 @@ def svg_of(comparison: Comparison, library: str) -> str:
     curve.axhline(share, color="0.6", linewidth=1, linestyle=":")
     curve.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     curve.set_title(f"Precision and recall of “{comparison.table.labels[k]}”", parse_math=False)
-    curve.legend(loc="lower left", frameon=False)
+    curve.legend(loc="lower left", **_LEGEND)
     _scale(diagram, share)
     diagram.set_title("Reliability: is what is predicted what happens?")
-    diagram.legend(loc="upper left", frameon=False)
+    diagram.legend(loc="upper left", **_LEGEND)
     for axes in (curve, diagram):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.92")

@@ -53,7 +53,10 @@ def answer(comparison: Comparison, library: str) -> str:
     if any(math.isnan(pair.p) for pair in pairs):
         return f"{LIBRARIES[library]}: one split shows no spread, so that nothing can be said."
     outcome = [direction(metric, pair) for metric, pair in zip(HEADLINES, pairs, strict=True)]
-    return f"{LIBRARIES[library]}: {_ANSWERS[outcome[0], outcome[1]]}"
+    words = _ANSWERS[outcome[0], outcome[1]]
+    if not comparison.table.is_binary:
+        words = words.replace("the rare class", "the classes")
+    return f"{LIBRARIES[library]}: {words}"
 
 
 def details(comparison: Comparison, library: str) -> list[str]:
@@ -64,7 +67,7 @@ def details(comparison: Comparison, library: str) -> list[str]:
         words = {"noise": "no more than noise", "better": "better", "worse": "worse"}[direction(metric, pair)]
         own = float(comparison.values(library, OWN, metric).mean())
         sentences.append(
-            f"{METRICS[metric].label}: focal loss less own loss {pair.mean:+.4f}, {pair.mean / own:+.1%} "
+            f"{METRICS[metric].label}: focal loss less own loss {pair.mean:+.4f} or {pair.mean / own:+.2%} "
             f"(95 % interval {pair.low:+.4f} to {pair.high:+.4f}): {words}."
         )
     return sentences
