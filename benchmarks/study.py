@@ -6,7 +6,8 @@ of which the rows set aside choose one in each split: by average precision where
 where that is. Tables over 12,000 rows are sampled; of many classes the rarest with 30 rows is told apart.
 
 It goes on where it stopped (folder build/study), and stops after --minutes. Once every table is done, or with
---report, it writes results/study.json, study.md and study_ranks.svg.
+--report, it writes results/study.json, study.md and study_ranks.svg. CatBoost is in no extra of the package:
+pip install catboost, or it is left out and said so.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/study.py [--minutes 3] [--tables adult,...] [--report]
 """
