@@ -22,18 +22,20 @@ LAYERS = (
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
     {"dask", "display", "search"},
-    {"cli", "__main__"},
+    {"compare"},
+    {"cli"},
+    {"__main__"},
 )
 MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "objectives"}
 
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {
     "cupy": {"_arrays"},
-    "xgboost": {"xgboost", "_xgboost_metrics", "dask", "cli", "__main__"},
-    "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "cli", "__main__"},
+    "xgboost": {"xgboost", "_xgboost_metrics", "dask", "compare"},
+    "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "compare"},
     "dask": {"dask"},
     "distributed": {"dask"},
-    "matplotlib": {"display"},
+    "matplotlib": {"display", "compare"},
     "sklearn": set().union(*LAYERS) - MATHEMATICS,
 }
 
