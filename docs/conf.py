@@ -1,7 +1,9 @@
 """Sphinx: ``sphinx-build -W docs docs/_build``. Nothing is fetched from the network."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,3 +49,21 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "image_srcset": ["2x"],
 }
+
+
+def formulas_as_they_stand(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep the line breaks of the formulas that stand indented in docstrings, above the first section."""
+    text = "\n".join(lines)
+    summary = re.split(r"\n\S+( \S+)*\n-{3,}\n", text)[0]
+    formula = re.compile(r"(?<=[^:]\n\n)(?= {4}\S)")
+    starts = [m.start() for m in formula.finditer(summary)]
+    for start in reversed(starts):
+        before = text[:start].rstrip("\n").rpartition("\n")[2]
+        if not before.startswith((" ", "-")):
+            text = text[:start] + "::\n\n" + text[start:]
+    lines[:] = text.split("\n")
+
+
+def setup(app: Any) -> None:
+    """Tell Sphinx; before numpydoc, which comes at 500."""
+    app.connect("autodoc-process-docstring", formulas_as_they_stand, priority=400)
