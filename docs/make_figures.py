@@ -46,7 +46,7 @@ def probability() -> None:
     X, y = tables[name]
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
     FocalLinkDisplay.from_gammas(ax=axes[0])
-    model = FocalLGBMClassifier(focal_gamma=2.0, random_state=0, verbose=-1)
+    model = FocalLGBMClassifier(focal_gamma=2.0, random_state=0, n_jobs=1, verbose=-1)
     z = cross_val_predict(model, X, y, cv=3, method="decision_function")
     for proba, label, color in (
         (expit(z), "raw score σ(z), γ = 2", "C1"),
