@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm import FocalLGBMClassifier
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
     from focal_gbm.metrics import FocalMetric, focal_loss
@@ -21,10 +22,13 @@ __version__ = "0.1.0"
 _MODULES = {
     "BinaryFocalLoss": "losses",
     "FocalLGBMClassifier": "lightgbm",
+    "FocalLinkDisplay": "display",
+    "FocalLossDisplay": "display",
     "FocalMetric": "metrics",
     "FocalObjective": "objectives",
     "FocalSearchCV": "search",
     "FocalXGBClassifier": "xgboost",
+    "FocusDisplay": "display",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",
     "focal_loss": "metrics",
@@ -33,10 +37,13 @@ _MODULES = {
 __all__ = [
     "BinaryFocalLoss",
     "FocalLGBMClassifier",
+    "FocalLinkDisplay",
+    "FocalLossDisplay",
     "FocalMetric",
     "FocalObjective",
     "FocalSearchCV",
     "FocalXGBClassifier",
+    "FocusDisplay",
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",
     "__version__",

@@ -1,0 +1,71 @@
+"""Draw the README's figures into docs/images: ``FOCAL_GBM_DATA=folder python docs/make_figures.py``.
+
+The folder is that of the benchmarks, with the table adult; without it a table of scikit-learn is drawn.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+from scipy.special import expit
+from sklearn.calibration import CalibrationDisplay
+from sklearn.model_selection import cross_val_predict
+
+from focal_gbm import BinaryFocalLoss, FocalLGBMClassifier, FocalLinkDisplay, FocalLossDisplay
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+from _tables import tables_of
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write a small PNG on white, which reads on dark pages, too."""
+    figure.savefig(IMAGES / name, dpi=100, facecolor="white")
+
+
+def loss() -> None:
+    """Figure 1 of the paper, the gradient and the Hessian."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    display = FocalLossDisplay.from_gammas(ax=axes[0])
+    for ax, quantity in zip(axes[1:], ("gradient", "hessian"), strict=True):
+        display.plot(ax, quantity=quantity, against="margin")
+        ax.get_legend().remove()  # the colours are those of the first panel
+    save(figure, "loss.png")
+
+
+def probability() -> None:
+    """The link, and a reliability diagram of the raw score and of predict_proba, out of fold."""
+    tables = tables_of("binary")
+    name = "adult" if "adult" in tables else next(iter(tables))
+    X, y = tables[name]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+    FocalLinkDisplay.from_gammas(ax=axes[0])
+    model = FocalLGBMClassifier(focal_gamma=2.0, random_state=0, n_jobs=1, verbose=-1)
+    z = cross_val_predict(model, X, y, cv=3, method="decision_function")
+    for proba, label, color in (
+        (expit(z), "raw score σ(z), γ = 2", "C1"),
+        (BinaryFocalLoss(gamma=2.0).link.inverse(z), "predict_proba, γ = 2", "C0"),
+    ):
+        CalibrationDisplay.from_predictions(y, proba, n_bins=10, name=label, ax=axes[1], color=color)
+    axes[1].set(
+        title=f"{name}, {len(y)} rows, out of fold",
+        xlabel="Predicted for class 1",
+        ylabel="Share of class 1 found",
+        aspect="equal",
+    )
+    axes[1].legend(loc="lower right", frameon=False)
+    for side in ("top", "right"):
+        axes[1].spines[side].set_visible(False)
+    save(figure, "probability.png")
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    loss()
+    probability()

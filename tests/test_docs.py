@@ -1,0 +1,48 @@
+"""What the documentation says is run: every block of Python, and every link inside the repository exists.
+
+A fence ```` ```python ```` is run, all of a page one after the other, warnings being errors. What cannot run
+here (a GPU, a cluster, another library) stands in a ```` ```{code-block} python ```` instead.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "_generated"} & set(path.parts)
+)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+def blocks_of(path):
+    """Line number and text of every block that is run."""
+    text = path.read_text(encoding="utf-8")
+    return [(text[: match.start()].count("\n") + 1, match[1]) for match in PYTHON.finditer(text)]
+
+
+def test_there_are_pages():
+    assert {"index", "choosing", "serving", "mathematics"} <= {path.stem for path in PAGES}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if blocks_of(path)], ids=lambda path: str(path.relative_to(ROOT / "docs"))
+)
+def test_python_blocks_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for line, block in blocks_of(path):
+        exec(compile("\n" * line + block, str(path), "exec"), namespace)  # errors name the page's own line
+
+
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_links_inside_the_repository_exist(path):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in LINK.findall(text):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
