@@ -12,10 +12,11 @@ PACKAGE = Path(focal_gbm.__file__).parent
 
 # A module imports from the layers above it in this list, never from its own or from below.
 LAYERS = (
-    {"_arrays", "_validation"},
+    {"_arrays"},
+    {"_validation"},
     {"links"},
     {"losses"},
-    {"alpha", "gamma"},
+    {"alpha", "gamma", "_cuda"},
     {"objectives", "metrics"},
     {"_classifier", "_lightgbm_text"},
     {"_evaluation"},
@@ -24,11 +25,11 @@ LAYERS = (
     {"dask", "display", "search"},
     {"cli", "__main__"},
 )
-MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "objectives"}
+MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "_cuda", "objectives"}
 
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {
-    "cupy": {"_arrays"},
+    "cupy": {"_cuda"},
     "xgboost": {"xgboost", "_xgboost_metrics", "dask", "cli", "__main__"},
     "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "cli", "__main__"},
     "dask": {"dask"},
