@@ -91,6 +91,7 @@ class Kernel:
             assert argument.dtype == TYPES[kind], f"{argument.dtype} for {kind}"
             assert isinstance(argument, DeviceArray) == bool(is_pointer)
             if is_pointer:
+                assert argument.device == Device.stack[-1], "an array of another device"
                 values.append(ctypes.c_void_p(argument.host.ctypes.data))
                 continue
             values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))

@@ -219,6 +219,23 @@ def test_the_flag_is_raised_by_a_weight_that_is_too_large(weight):
         assert not card(np.full(loss.raw_shape(3), -9.0))
 
 
+def test_the_flag_is_raised_by_another_class_alone():
+    loss, z = MulticlassFocalLoss(2, 0.0), np.array([[-3.0, 0.0]], np.float32)
+    card = CudaGradients(make_cupy(), loss, "exact", 1.0, 2.0, np.array([0]), np.array([3e38]))
+    assert not card(z)
+    assert np.isfinite(card.gradient.get()).all()
+    assert_array_equal(np.isfinite(card.hessian.get()), [[True, False]])
+
+
+def test_many_classes_against_one_do_not_overflow():
+    z = np.full((1, 60), 50.0, np.float32)
+    z[0, 7] = -50.0
+    gradient, hessian = of_kernel(MulticlassFocalLoss(60, 2.0), np.array([7]), z)
+    assert_allclose(gradient[0, 7], -1.0)
+    assert_allclose(np.delete(gradient[0], 7), 1 / 59, rtol=1e-6)
+    assert np.isfinite(hessian).all()
+
+
 def test_the_reference_differs_from_another_gamma():
     # the tests above could not pass for the wrong γ or Hessian
     y, z = np.array([1, 0, 1]), np.array([-1.0, 0.5, 2.0], np.float32)

@@ -80,7 +80,7 @@ def test_columns_of_cudf_keep_their_types(labels):
 
 def test_wrong_labels_of_a_card_are_named():
     table = make_table(0)
-    with pytest.raises(ValueError, match=r"^y must hold two classes or more, got one class only: .*1$"):
+    with pytest.raises(ValueError, match=r"^y must hold two classes or more, got one class only: "):
         focal_xgb().fit(table.X, CuPyArray(np.ones(500, int)))
     with pytest.raises(
         ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 3"
