@@ -18,7 +18,7 @@ LAYERS = (
     {"losses"},
     {"alpha", "gamma", "_cuda"},
     {"objectives", "metrics"},
-    {"_classifier", "_lightgbm_text"},
+    {"_classifier", "_lightgbm_text", "_lightgbm_device"},
     {"_evaluation"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
@@ -31,7 +31,7 @@ MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "_
 ONLY_IN = {
     "cupy": {"_cuda"},
     "xgboost": {"xgboost", "_xgboost_metrics", "dask", "cli", "__main__"},
-    "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "cli", "__main__"},
+    "lightgbm": {"lightgbm", "_lightgbm_device", "_lightgbm_metrics", "dask", "cli", "__main__"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "matplotlib": {"display"},

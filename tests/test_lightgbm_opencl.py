@@ -1,7 +1,8 @@
 """LightGBM's OpenCL tree method for real, on whatever OpenCL device is there: PoCL makes one of the CPU.
 
-Sums of Hessians in single precision can turn a tie between splits the other way, for the host's own loss as
-well: agreement with the CPU is looked for in double precision. The first model compiles for 20 seconds.
+Sums in another order or precision can turn a tie between splits the other way, for the host's own loss as
+well: agreement with the CPU is looked for in double precision, on tables without such a tie. The first
+model compiles for 20 seconds.
 """
 
 import numpy as np
@@ -40,10 +41,11 @@ def tables(request):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gamma_zero_on_opencl_is_the_host_on_opencl(tables, weighted):
     train, test, y, _ = tables
-    weight = train.weight if weighted else None
+    # a weighted gradient is rounded twice, as on the CPU
+    weight, atol = (train.weight, 1e-8) if weighted else (None, 1e-12)
     ours = focal_lgb(**ON_GPU, focal_gamma=0.0).fit(train.X, y, sample_weight=weight)
     host = LGBMClassifier(**ON_GPU).fit(train.X, y, sample_weight=weight)
-    assert_allclose(ours.predict_proba(test.X), host.predict_proba(test.X), rtol=0, atol=1e-12)
+    assert_allclose(ours.predict_proba(test.X), host.predict_proba(test.X), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
@@ -51,7 +53,7 @@ def test_opencl_and_cpu_agree(tables, gamma):
     train, test, y, y_test = tables
     fitted = []
     for params in (ON_GPU, ON_CPU):
-        model = focal_lgb(**params, focal_gamma=gamma, focal_alpha="balanced")
+        model = focal_lgb(**params, focal_gamma=gamma)
         model.fit(
             train.X, y, sample_weight=train.weight, eval_X=test.X, eval_y=y_test, eval_names=["test"],
         )  # fmt: skip
