@@ -108,12 +108,13 @@ class CudaGradients:
             self._labels = cupy.asarray(labels.astype(np.int32 if softmax else np.uint8))
             self._weight = cupy.asarray(one_weight.astype(np.float32))
             self._classes = cupy.asarray(class_parameters(loss, scale))
-            self._z, self.gradient, self.hessian = (cupy.empty(shape, np.float32) for _ in range(3))
+            buffers = [cupy.empty(shape, np.float32) for _ in range(3)]
+            self.raw_prediction, self.gradient, self.hessian = buffers
             self._failed = cupy.zeros(1, np.int32)
         n_threads = len(labels) if softmax else labels.size
         self._grid = ((n_threads + _THREADS - 1) // _THREADS,), (_THREADS,)
         self._arguments = (
-            self._z,
+            self.raw_prediction,
             self._labels,
             self._weight,
             np.int32(weight is not None),
@@ -136,9 +137,9 @@ class CudaGradients:
 
     def upload(self, raw_prediction: FloatArray) -> None:
         """Copy predictions from the host."""
-        z = check_raw_prediction(raw_prediction, self._z.shape)
+        z = check_raw_prediction(raw_prediction, self.raw_prediction.shape)
         with self._device:
-            self._z.set(np.ascontiguousarray(z, dtype=np.float32))
+            self.raw_prediction.set(np.ascontiguousarray(z, dtype=np.float32))
 
     def compute(self) -> None:
         """Start the kernel."""
