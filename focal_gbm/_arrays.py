@@ -1,8 +1,9 @@
-"""What the mathematics needs from arrays: row blocks that stay in cache."""
+"""What the package needs from arrays: row blocks that stay in cache, and arrays of a card brought home."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -20,3 +21,13 @@ def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
     step = max(1, BLOCK_SIZE // row_size)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+#: How arrays and tables on a CUDA device come to the host, by package. NumPy refuses to do it by itself.
+_TO_HOST = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
+
+
+def on_host(array: Any) -> Any:
+    """Return an array, column or table of a CUDA device as NumPy's or pandas', all else as it came."""
+    method = _TO_HOST.get(type(array).__module__.partition(".")[0])
+    return array if method is None else getattr(array, method)()

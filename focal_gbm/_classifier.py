@@ -17,6 +17,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
+from focal_gbm._arrays import on_host
 from focal_gbm._validation import (
     FloatArray,
     check_binary_labels,
@@ -241,7 +242,7 @@ class FocalClassifierMixin:
             encoder=encoder,
             labels=labels,
             sample_weight=weight,
-            objective=objective.bind(labels, weight, self._host),
+            objective=objective.bind(labels, weight, self._host, getattr(self, "device", None)),
             start=start,
         )
 
@@ -374,6 +375,7 @@ def _as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.
 def _as_array(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
+    y = on_host(y)
     if hasattr(y, "collect"):  # a polars LazyFrame
         y = y.collect()
     if hasattr(y, "toarray"):  # SciPy's sparse labels

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._arrays import on_host
+
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 #: The focusing parameter of all rows, or of the rows of each class.
@@ -117,7 +119,7 @@ def check_sample_weight(
     """Return weights as a float array of shape (n,): finite, >= 0, not all zero."""
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight)
+    weight = np.asarray(on_host(sample_weight))
     if weight.dtype.kind in "iub":
         weight = weight.astype(np.float64)
     elif weight.dtype.kind != "f":

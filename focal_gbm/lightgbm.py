@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_array
 
 from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState, Rows
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._lightgbm_device import check_device
 from focal_gbm._lightgbm_metrics import EvalMetrics
 from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._validation import FloatArray, check_sample_weight
@@ -38,6 +39,7 @@ _MIN_HESSIAN = (
     "min_sum_hessian_per_leaf",
 )
 _THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
+_DEVICE = ("device_type", "device")
 _NUM_CLASS = ("num_class", "num_classes")
 _POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 _NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
@@ -581,6 +583,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                     f"{name} must be 1, got {fraction!r}: LightGBM ignores it beside a custom objective. "
                     "Use subsample (bagging_fraction)."
                 )
+        check_device(*self._given(_DEVICE))
         name, sigmoid = self._given(["sigmoid"], 1.0)
         if sigmoid != 1:
             raise ValueError(f"sigmoid must be 1, got {sigmoid!r}: the focal link has no other slope.")

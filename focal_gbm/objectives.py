@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._cuda import gradients_on, is_cuda
 from focal_gbm._threads import RowThreads
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
@@ -34,10 +35,24 @@ class BoundObjective:
         host: str,
         labels: NDArray[Any],
         weight: FloatArray | None,
+        device: str | None = None,
     ) -> None:
         self._objective = objective
         self._host = host
         self._copies: FloatArray | None = None
+        self.on_card = None
+        if host == "xgboost" and is_cuda(device) and len(labels) > _EXACT_ROWS:
+            self.on_card = gradients_on(
+                str(device),
+                objective.loss,
+                objective.hessian,
+                objective.scale,
+                objective.hessian_factor(host),
+                labels,
+                weight,
+            )
+            if self.on_card is not None:
+                return
         if host == "xgboost" and len(labels) <= _EXACT_ROWS:
             shape = (len(labels), *[1] * (len(objective.loss.raw_shape(1)) - 1))
             ones = np.ones(len(labels)) if weight is None else weight
@@ -52,7 +67,12 @@ class BoundObjective:
         return self
 
     def __call__(self, raw_prediction: FloatArray, data: object = None) -> tuple[FloatArray, FloatArray]:
-        """Return gradient and Hessian of the rows bound, as float32."""
+        """Return gradient and Hessian of the rows bound, as float32; on a card as CuPy's arrays."""
+        if self.on_card is not None:
+            gradient, hessian = self.on_card.gradient, self.on_card.hessian
+            if not self.on_card(raw_prediction):
+                raise_if_not_finite(np.asarray(raw_prediction), gradient.get(), hessian.get())
+            return gradient, hessian
         self._objective.evaluate(self._targets, raw_prediction, self._host, self._out)
         if self._copies is not None:
             for array in self._out:
@@ -131,12 +151,25 @@ class FocalObjective:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
 
-    def bind(self, labels: NDArray[Any], sample_weight: FloatArray | None, host: str) -> BoundObjective:
+    def bind(
+        self,
+        labels: NDArray[Any],
+        sample_weight: FloatArray | None,
+        host: str,
+        device: str | None = None,
+    ) -> BoundObjective:
         """Return the objective for one training set whose labels and weights were checked.
 
-        `host` is "xgboost" or "lightgbm".
+        `host` is "xgboost" or "lightgbm". With XGBoost's name of a CUDA device as `device`, labels,
+        weights and gradients are kept there, if CuPy is installed and there are more than a thousand rows.
         """
-        return BoundObjective(self, host, labels, sample_weight)
+        return BoundObjective(self, host, labels, sample_weight, device)
+
+    def hessian_factor(self, host: str) -> float:
+        """Return the host's own factor of the Hessian of many classes, 1 for the other losses."""
+        if not isinstance(self.loss, MulticlassFocalLoss):
+            return 1.0
+        return 2.0 if host == "xgboost" else self.loss.n_classes / (self.loss.n_classes - 1.0)
 
     def __call__(
         self, y_true: Any, raw_prediction: Any, sample_weight: ArrayLike | None = None
@@ -177,8 +210,7 @@ class FocalObjective:
         z = check_raw_prediction(raw_prediction, out[0].shape)
         options: dict[str, Any] = {"loss_scale": self.scale}
         if isinstance(self.loss, MulticlassFocalLoss):
-            n_classes = self.loss.n_classes
-            options["hessian_factor"] = 2.0 if host == "xgboost" else n_classes / (n_classes - 1.0)
+            options["hessian_factor"] = self.hessian_factor(host)
         threads = targets.threads
         finite = [False] * len(threads.parts)
 

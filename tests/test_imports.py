@@ -12,12 +12,13 @@ PACKAGE = Path(focal_gbm.__file__).parent
 
 # A module imports from the layers above it in this list, never from its own or from below.
 LAYERS = (
-    {"_arrays", "_validation"},
+    {"_arrays"},
+    {"_validation"},
     {"links", "_threads"},
     {"losses"},
-    {"alpha", "gamma"},
+    {"alpha", "gamma", "_cuda"},
     {"objectives", "metrics"},
-    {"_classifier", "_lightgbm_text"},
+    {"_classifier", "_lightgbm_text", "_lightgbm_device"},
     {"_evaluation"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
@@ -26,13 +27,13 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "objectives"}
+MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "_cuda", "objectives"}
 
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {
-    "cupy": {"_arrays"},
+    "cupy": {"_cuda"},
     "xgboost": {"xgboost", "_xgboost_metrics", "dask", "compare"},
-    "lightgbm": {"lightgbm", "_lightgbm_metrics", "dask", "compare"},
+    "lightgbm": {"lightgbm", "_lightgbm_device", "_lightgbm_metrics", "dask", "compare"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "matplotlib": {"display", "compare"},

@@ -117,10 +117,14 @@ def power_of_q(gamma: Gamma, label: NDArray[Any], odds: FloatArray, q: FloatArra
         np.copyto(out, power, where=label == k)
 
 
-def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
+def split_gamma(gamma: float) -> tuple[float, float]:
+    """Return how many factors q make q^γ, and the exponent that is left."""
     whole, fraction = divmod(gamma, 1.0)
-    if whole > _MAX_PRODUCT:
-        whole, fraction = 0.0, gamma
+    return (0.0, gamma) if whole > _MAX_PRODUCT else (whole, fraction)
+
+
+def _power_of_q(gamma: float, odds: FloatArray, q: FloatArray, out: FloatArray) -> None:
+    whole, fraction = split_gamma(gamma)
     if fraction == 0.5:
         np.sqrt(q, out=out)
     elif fraction:

@@ -1,0 +1,157 @@
+"""A stand-in for CuPy: device arrays are NumPy's, and kernels are compiled by the machine's C compiler.
+
+It has what the package uses, with CuPy's refusals: a device array does not become a host array by itself,
+and an argument of a kernel has the parameter's own type, which CUDA does not check.
+"""
+
+import ctypes
+import re
+import shutil
+import subprocess
+import tempfile
+import types
+from contextlib import nullcontext
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from needs import missing
+
+COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+
+#: NumPy's types of the kernels' parameters, by C's.
+TYPES = {
+    "float": np.float32,
+    "int": np.int32,
+    "long long": np.int64,
+    "unsigned char": np.uint8,
+    "Class": np.float32,
+}
+
+
+class DeviceArray:
+    """An array that pretends to be on a card."""
+
+    def __init__(self, host, device=0):
+        self.host = host
+        self.device = device
+
+    shape = property(lambda self: self.host.shape)
+    dtype = property(lambda self: self.host.dtype)
+    size = property(lambda self: self.host.size)
+    ndim = property(lambda self: self.host.ndim)
+    __len__ = lambda self: len(self.host)  # noqa: E731
+
+    @property
+    def __cuda_array_interface__(self):
+        return {**self.host.__array_interface__, "stream": 1, "version": 3}
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
+
+    def get(self):
+        return self.host.copy()
+
+    def set(self, array):
+        if type(array) is not np.ndarray:
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if (array.dtype, array.shape) != (self.dtype, self.shape):
+            raise TypeError(f"{array.dtype} of shape {array.shape} set to {self.dtype} of shape {self.shape}")
+        self.host[...] = array
+
+    def fill(self, value):
+        self.host.fill(value)
+
+    def sum(self, axis, dtype):
+        return DeviceArray(self.host.sum(axis=axis, dtype=dtype))
+
+    def max(self):
+        return self.host.max()
+
+
+class Kernel:
+    """`cupy.RawKernel`: here the grid is a loop in the kernel."""
+
+    def __init__(self, code, name, options=(), flags=()):
+        self._name = name
+        self._made_from = code, options, flags
+        parameters = re.search(rf"KERNEL {name}\((.*?)\)", code, re.DOTALL)[1].split(",")
+        self._parameters = [
+            re.fullmatch(r"\s*(?:const )?([\w ]+?) (\*?)\w+", text).groups() for text in parameters
+        ]
+
+    def compile(self):
+        self._function = getattr(library(*self._made_from), self._name)
+        self._function.restype = None
+
+    def __call__(self, grid, block, arguments):
+        assert len(arguments) == len(self._parameters)
+        values = []
+        for argument, (kind, is_pointer) in zip(arguments, self._parameters, strict=True):
+            assert argument.dtype == TYPES[kind], f"{argument.dtype} for {kind}"
+            assert isinstance(argument, DeviceArray) == bool(is_pointer)
+            if is_pointer:
+                assert argument.device == Device.stack[-1], "an array of another device"
+                values.append(ctypes.c_void_p(argument.host.ctypes.data))
+                continue
+            values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
+            if kind == "long long":
+                assert argument <= grid[0] * block[0] < argument + block[0], (
+                    "a thread each, and no more blocks"
+                )
+        self._function(*values)
+
+
+@cache
+def library(code, options, flags):
+    """Return the kernels as functions of a shared library."""
+    if COMPILER is None:
+        missing("compiler", "no C compiler to make functions of the CUDA kernels with")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "kernel.c"), Path(folder, "kernel.so")
+        source.write_text(code)
+        warnings = ("-Wall", "-Wextra", "-Werror")
+        made = (COMPILER, "-O2", "-std=c99", *warnings, "-shared", "-fPIC", *flags, *options)
+        subprocess.run([*made, str(source), "-o", str(target), "-lm"], check=True)
+        return ctypes.CDLL(str(target))
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class Device:
+    """`cupy.cuda.Device`: a number, and which of them is the current one."""
+
+    stack = (0,)
+
+    def __init__(self, ordinal=None):
+        self.id = Device.stack[-1] if ordinal is None else ordinal
+
+    def __enter__(self):
+        Device.stack += (self.id,)
+
+    def __exit__(self, *error):
+        Device.stack = Device.stack[:-1]
+
+
+def make_cupy(n_devices=1, flags=()):
+    """Return a module to be found under the name of CuPy; without devices it fails as CuPy does."""
+
+    def device_count():
+        if not n_devices:
+            raise CUDARuntimeError("cudaErrorInsufficientDriver")
+        return n_devices
+
+    def allocate(make, *arguments):
+        assert Device.stack[-1] < n_devices
+        return DeviceArray(make(*arguments), Device.stack[-1])
+
+    cupy = types.ModuleType("cupy")
+    cupy.RawKernel = partial(Kernel, flags=flags)
+    cupy.asarray = partial(allocate, np.array)
+    cupy.empty = partial(allocate, np.empty)
+    cupy.zeros = partial(allocate, np.zeros)
+    runtime = types.SimpleNamespace(getDeviceCount=device_count, CUDARuntimeError=CUDARuntimeError)
+    cupy.cuda = types.SimpleNamespace(Device=Device, runtime=runtime, using_allocator=nullcontext)
+    return cupy

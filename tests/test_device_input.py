@@ -1,0 +1,122 @@
+"""Labels, weights and tables that are on a card: CuPy's and cuDF's, by stand-ins."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from cupy_stand_in import DeviceArray
+from estimators import focal_xgb, make_table
+from numpy.testing import assert_array_equal
+
+from focal_gbm._arrays import on_host
+
+
+class CuPyArray(DeviceArray):
+    __module__ = "cupy"
+
+
+class CuDFSeries:
+    """Refuses NumPy as cuDF does."""
+
+    __module__ = "cudf.core.series"
+
+    def __init__(self, values):
+        self._values = pd.Series(values)
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a host NumPy array via __array__ is not allowed")
+
+    def to_pandas(self):
+        return self._values
+
+
+class NumbaArray(DeviceArray):
+    __module__ = "numba.cuda.cudadrv.devicearray"
+
+    get = None
+
+    def copy_to_host(self):
+        return self.host
+
+
+TYPES = {"cupy": CuPyArray, "cudf": CuDFSeries, "numba": NumbaArray}
+
+
+@pytest.mark.parametrize("make", TYPES.values(), ids=TYPES.keys())
+@pytest.mark.parametrize("labels", ["numbers", "many"])
+def test_labels_and_weights_of_a_card_train_as_the_hosts(make, labels):
+    table, other = make_table(0), make_table(1)
+    y, y_other = table.y, other.y
+    if labels == "many":
+        y, y_other = (np.column_stack([t.y, t.X[:, 1] > 1]).astype(int) for t in (table, other))
+        make_labels = make if make is not CuDFSeries else CuPyArray  # a series has one column
+    else:
+        make_labels = make
+    models = []
+    for of_labels, of_weights in ((make_labels, make), (np.asarray, np.asarray)):
+        models.append(
+            focal_xgb(focal_alpha="balanced" if labels == "numbers" else None).fit(
+                table.X,
+                of_labels(y),
+                sample_weight=of_weights(table.weight),
+                eval_set=[(other.X, of_labels(y_other))],
+                sample_weight_eval_set=[of_weights(other.weight)],
+                verbose=False,
+            )
+        )
+    assert_array_equal(*(model.predict_proba(other.X) for model in models))
+    assert models[0].evals_result_ == models[1].evals_result_
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [True, False], pd.array([3, 5], "Int64")])
+def test_columns_of_cudf_keep_their_types(labels):
+    table = make_table(0)
+    y = pd.Series(labels)[table.y].reset_index(drop=True)
+    model = focal_xgb().fit(table.X, CuDFSeries(y))
+    expected = focal_xgb().fit(table.X, y)
+    assert_array_equal(model.classes_, expected.classes_)
+    assert model.classes_.dtype == expected.classes_.dtype
+
+
+def test_wrong_labels_of_a_card_are_named():
+    table = make_table(0)
+    with pytest.raises(ValueError, match=r"^y must hold two classes or more, got one class only: "):
+        focal_xgb().fit(table.X, CuPyArray(np.ones(500, int)))
+    with pytest.raises(
+        ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 3"
+    ):
+        focal_xgb().fit(table.X, table.y, sample_weight=CuPyArray(np.where(np.arange(500) == 3, -1.0, 1.0)))
+
+
+@pytest.mark.parametrize("array", [np.arange(3), pd.Series([1, 2]), [1, 2], None, "text"])
+def test_what_is_on_the_host_stays_what_it_is(array):
+    assert on_host(array) is array
+
+
+def test_predictions_for_a_table_of_a_card_are_numpy_as_the_hosts(monkeypatch):
+    # XGBoost predicts in place for CuPy, in CuPy; its estimators bring that to the host
+    table = make_table(0)
+    ours, host = (
+        focal_xgb().fit(table.X, table.y),
+        xgboost.XGBClassifier(n_estimators=5).fit(table.X, table.y),
+    )
+    expected = {model: (model.predict(table.X), model.predict_proba(table.X)) for model in (ours, host)}
+    predict = xgboost.Booster.inplace_predict
+    asked = []
+
+    def inplace_predict(self, data, **kwargs):
+        asked.append(data)
+        return CuPyArray(predict(self, data.host, **kwargs))
+
+    def import_cupy():
+        return type("cupy", (), {"asnumpy": staticmethod(CuPyArray.get)})
+
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", inplace_predict)
+    monkeypatch.setattr(xgboost.sklearn, "import_cupy", import_cupy)
+    X = CuPyArray(table.X)
+    for model, (label, probability) in expected.items():
+        for of_card, of_host in ((model.predict(X), label), (model.predict_proba(X), probability)):
+            assert type(of_card) is np.ndarray
+            assert_array_equal(of_card, of_host)
+    assert len(asked) == 4
+    assert all(data is X for data in asked)
