@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm.counts import ClassCounts
     from focal_gbm.lightgbm import FocalLGBMClassifier
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
     from focal_gbm.metrics import FocalMetric, focal_loss
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BinaryFocalLoss": "losses",
+    "ClassCounts": "counts",
     "FocalLGBMClassifier": "lightgbm",
     "FocalMetric": "metrics",
     "FocalObjective": "objectives",
@@ -32,6 +34,7 @@ _MODULES = {
 
 __all__ = [
     "BinaryFocalLoss",
+    "ClassCounts",
     "FocalLGBMClassifier",
     "FocalMetric",
     "FocalObjective",

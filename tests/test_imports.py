@@ -18,7 +18,7 @@ LAYERS = (
     {"alpha", "gamma"},
     {"objectives", "metrics"},
     {"_classifier", "_lightgbm_text"},
-    {"_evaluation"},
+    {"_evaluation", "counts"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
     {"dask", "display", "search"},
