@@ -126,6 +126,11 @@ class ClassCounts:
         """
         return encode_labels(y, self.classes, name)
 
+    def check_among(self, classes: NDArray[Any], name: str) -> None:
+        """Raise unless all labels counted are among `classes`."""
+        if self.n_samples:
+            encode_labels(self.classes, classes, name)
+
     def loss(self, gamma: Any = 2.0, alpha: Any = None) -> BinaryFocalLoss | MulticlassFocalLoss:
         """Return the loss of these classes.
 

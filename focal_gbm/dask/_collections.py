@@ -51,9 +51,9 @@ def class_counts(y: Any, sample_weight: Any) -> Any:
     return dask.delayed(sum)(counts, ClassCounts())
 
 
-def encoded(y: Any, classes: NDArray[Any], name: str) -> Any:
-    """Return the codes of the labels as float32, in the collection's own kind."""
-    return _by_row(_encode_block, y, np.float32, "label", classes, name)
+def encoded(y: Any, classes: NDArray[Any]) -> Any:
+    """Return the codes of labels, which were counted, as float32 in the collection's own kind."""
+    return _by_row(_encode_block, y, np.float32, "label", classes)
 
 
 def constant(y: Any, score: FloatArray) -> Any:
@@ -71,7 +71,7 @@ def constant(y: Any, score: FloatArray) -> Any:
 
 def decisions(raw: Any, state: FocalState) -> Any:
     """Return the labels with the largest focal score, a series of a series."""
-    return _by_row(state.decisions, raw, state.classes.dtype, "predictions")
+    return _by_row(_decide_block, raw, state.classes.dtype, "predictions", state)
 
 
 def probabilities(raw: Any, state: FocalState, probability: str) -> da.Array:
@@ -80,8 +80,10 @@ def probabilities(raw: Any, state: FocalState, probability: str) -> da.Array:
         raw = raw.to_dask_array()
     n_classes = len(state.classes)
     return da.map_blocks(
-        state.link(probability).probabilities,
+        _probabilities_of_block,
         raw,
+        state.link(probability),
+        n_classes,
         dtype=raw.dtype,
         meta=np.empty((0, 0), raw.dtype),
         chunks=(raw.chunks[0], (n_classes,)),
@@ -131,10 +133,19 @@ def _counts_of_block(y: Any, sample_weight: Any) -> ClassCounts:
     return ClassCounts.of(_one_column(y), None if sample_weight is None else _one_column(sample_weight))
 
 
-def _encode_block(y: Any, classes: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _encode_block(y: Any, classes: NDArray[Any]) -> NDArray[np.float32]:
     if not len(y):
         return np.empty(0, np.float32)
-    return encode_labels(_one_column(y), classes, name).astype(np.float32)
+    return encode_labels(_one_column(y), classes, "y").astype(np.float32)
+
+
+def _decide_block(raw: FloatArray, state: FocalState) -> NDArray[Any]:
+    return state.decisions(raw) if len(raw) else state.classes[:0]
+
+
+def _probabilities_of_block(raw: FloatArray, link: Any, n_classes: int) -> FloatArray:
+    # LightGBM's Dask engine returns no columns for no rows
+    return link.probabilities(raw) if len(raw) else np.empty((0, n_classes), raw.dtype)
 
 
 def _constant_block(y: Any, score: FloatArray) -> Any:

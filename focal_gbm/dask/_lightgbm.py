@@ -14,7 +14,7 @@ from distributed import default_client
 from lightgbm import DaskLGBMClassifier, DaskLGBMRegressor
 
 from focal_gbm._classifier import ClassPlan
-from focal_gbm._validation import FloatArray
+from focal_gbm._validation import FloatArray, check_choice
 from focal_gbm.dask import _collections as collections
 from focal_gbm.lightgbm import DERIVED_PARAMETERS, FirstRound, FocalLGBMClassifier, baked, evaluation_pairs
 
@@ -50,10 +50,12 @@ class DaskFocalLGBMClassifier(FocalLGBMClassifier, DaskLGBMClassifier):
     >>> from sklearn.datasets import load_breast_cancer
     >>> from focal_gbm.dask import DaskFocalLGBMClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
     ...     X, y = da.from_array(X, chunks=(200, -1)), da.from_array(y, chunks=200)
     ...     model = DaskFocalLGBMClassifier(n_estimators=5, focal_alpha="balanced", verbose=-1).fit(X, y)
-    ...     model.predict_proba(X).compute().shape
+    ...     probability = model.predict_proba(X).compute()
+    Finding random open ports for workers
+    >>> probability.shape
     (569, 2)
     """
 
@@ -115,7 +117,7 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
         has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
         metrics = self._eval_metrics(plan, eval_metric)
-        train = rows.on_worker(plan, start, "y")
+        train = rows.on_worker(plan, start)
 
         sets = evaluation_pairs(eval_set, eval_X, eval_y)
         weights = _one_each(eval_sample_weight, len(sets), "eval_sample_weight")
@@ -125,8 +127,11 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
             if data is X and labels is y and weight is sample_weight and score is init_score:
                 evals.append(train)
                 continue
-            of = f" of evaluation set {i}"
-            evals.append(_Rows(data, labels, weight, score, of).on_worker(plan, start, f"the labels{of}"))
+            rows = _Rows(data, labels, weight, score, f" of evaluation set {i}").persist(client)
+            # the engine would only say that a partition failed
+            counts = client.compute(collections.class_counts(rows.y, rows.weight)).result()
+            counts.check_among(plan.state.classes, f"the labels{rows.of}")
+            evals.append(rows.on_worker(plan, start))
 
         # A regressor: the host's classifier would number the labels anew on each worker, wrong where a
         # worker lacks one.
@@ -173,21 +178,47 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
                 "n_estimators on a sample with FocalLGBMClassifier, or use DaskFocalXGBClassifier."
             )
 
-    # Predictions: lazy, block by block; the host calls those of `to_local`
+    # Predictions: lazy, block by block, of the host's raw scores
 
-    def predict(self, X: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the label with the largest focal score; parameters as in `FocalLGBMClassifier.predict`.
+    def predict(
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the label with the largest focal score; parameters as in `DaskLGBMClassifier.predict`.
 
         Returns
         -------
         Dask array of shape (n_samples,)
             Labels; or what the host returns for `raw_score`, `pred_leaf` and `pred_contrib`.
         """
-        self._state()
-        return DaskLGBMClassifier.predict(self, X, *args, **kwargs)
+        state = self._state()
+        kwargs.update(
+            start_iteration=start_iteration, num_iteration=num_iteration, validate_features=validate_features
+        )
+        if raw_score or pred_leaf or pred_contrib:
+            kwargs.update(raw_score=raw_score, pred_leaf=pred_leaf, pred_contrib=pred_contrib)
+            return DaskLGBMClassifier.predict_proba(self, X, **kwargs)
+        return collections.decisions(self.decision_function(X, **kwargs), state)
 
-    def predict_proba(self, X: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return class probabilities; parameters as in `FocalLGBMClassifier.predict_proba`.
+    def predict_proba(
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return class probabilities; parameters as in `DaskLGBMClassifier.predict_proba`.
 
         Returns
         -------
@@ -196,8 +227,14 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
             ``probability="score"``; or what the host returns for `raw_score`, `pred_leaf` and
             `pred_contrib`.
         """
-        self._state()
-        return DaskLGBMClassifier.predict_proba(self, X, *args, **kwargs)
+        state = self._state()
+        check_choice(self.probability, ("posterior", "score"), "probability")
+        kwargs.update(
+            start_iteration=start_iteration, num_iteration=num_iteration, validate_features=validate_features
+        )
+        if raw_score or pred_leaf or pred_contrib:
+            return self.predict(X, raw_score, pred_leaf=pred_leaf, pred_contrib=pred_contrib, **kwargs)
+        return collections.probabilities(self.decision_function(X, **kwargs), state, self.probability)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of `predict`; it is computed at once.
@@ -242,15 +279,14 @@ class _Rows(NamedTuple):
         given = {name: value for name, value in self._asdict().items() if value is not None and name != "of"}
         return self._replace(**dict(zip(given, client.persist([*given.values()]), strict=True)))
 
-    def on_worker(self, plan: ClassPlan, start: FloatArray, name: str) -> _Rows:
+    def on_worker(self, plan: ClassPlan, start: FloatArray) -> _Rows:
         """Return the same with codes for labels, and with the start in the scores."""
-        self.check()
         score = self.score
         if start.any():
             # As the host, whose start is part of the first tree: on top of what the user gives.
             constant = collections.constant(self.y, start)
             score = constant if score is None else score + constant
-        return self._replace(y=collections.encoded(self.y, plan.state.classes, name), score=score)
+        return self._replace(y=collections.encoded(self.y, plan.state.classes), score=score)
 
 
 def _one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:

@@ -45,7 +45,7 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
     >>> from sklearn.datasets import load_breast_cancer
     >>> from focal_gbm.dask import DaskFocalXGBClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
     ...     X, y = da.from_array(X, chunks=(200, -1)), da.from_array(y, chunks=200)
     ...     model = DaskFocalXGBClassifier(n_estimators=5, focal_alpha="balanced").fit(X, y)
     ...     model.predict_proba(X).compute().shape
@@ -106,13 +106,13 @@ feature_weights
         feature_weights: Any,
     ) -> DaskFocalXGBClassifier:
         client = self.client
-        train = await self._rows(X, y, sample_weight, base_margin, "")
+        train = self._rows(X, y, sample_weight, base_margin, "")
         counts = await client.compute(collections.class_counts(train["label"], train.get("weight")))
         plan = self._plan_classes(counts.classes, counts.counts, counts.n_samples)
         params = self._training_params(plan)
         previous = self._previous(xgb_model, plan, params)
         feature_weights = self._one_feature_weights(feature_weights)
-        data = await self._dask_matrix(plan, train, "y", feature_weights=feature_weights)
+        data = await self._dask_matrix(plan, train, feature_weights=feature_weights)
 
         n_sets = 0 if eval_set is None else len(eval_set)
         weights = one_each(sample_weight_eval_set, n_sets, "sample_weight_eval_set")
@@ -123,9 +123,11 @@ feature_weights
             if data_i is X and labels is y and weights[i] is sample_weight and margins[i] is base_margin:
                 evals.append((data, f"validation_{i}"))
                 continue
-            rows = await self._rows(data_i, labels, weights[i], margins[i], f" of eval_set[{i}]")
-            matrix = await self._dask_matrix(plan, rows, f"the labels of eval_set[{i}]", ref=data)
-            evals.append((matrix, f"validation_{i}"))
+            rows = self._rows(data_i, labels, weights[i], margins[i], f" of eval_set[{i}]")
+            # the engine would only say that a partition failed
+            counts = await client.compute(collections.class_counts(rows["label"], rows.get("weight")))
+            counts.check_among(plan.state.classes, f"the labels of eval_set[{i}]")
+            evals.append((await self._dask_matrix(plan, rows, ref=data), f"validation_{i}"))
 
         metrics = DistributedEvalMetrics(self.eval_metric, Evaluation(plan.state, self.probability), params)
         result = await xgboost.dask.train(
@@ -147,7 +149,7 @@ feature_weights
             self._warn_no_split(self._why_no_split(plan))
         return self
 
-    async def _rows(self, X: Any, y: Any, weight: Any, margin: Any, of: str) -> dict[str, Any]:
+    def _rows(self, X: Any, y: Any, weight: Any, margin: Any, of: str) -> dict[str, Any]:
         """Return the collections of one set, in the workers' memory: the labels are read twice."""
         given = {"data": X, "label": y, "weight": weight, "base_margin": margin}
         names = {"data": "X", "label": "y", "weight": "sample_weight", "base_margin": "base_margin"}
@@ -158,11 +160,11 @@ feature_weights
         return dict(zip(given, self.client.persist([*given.values()]), strict=True))
 
     async def _dask_matrix(
-        self, plan: ClassPlan, rows: dict[str, Any], name: str, ref: Any = None, **content: Any
+        self, plan: ClassPlan, rows: dict[str, Any], ref: Any = None, **content: Any
     ) -> Any:
         content.update(
             rows,
-            label=collections.encoded(rows["label"], plan.state.classes, name),
+            label=collections.encoded(rows["label"], plan.state.classes),
             missing=self.missing,
             feature_types=self.feature_types,
             enable_categorical=self.enable_categorical,
