@@ -114,7 +114,7 @@ class ClassCounts:
             )
         classes, positions = np.unique(np.concatenate([self.classes, other.classes]), return_inverse=True)
         counts = np.bincount(positions, weights=np.concatenate([self.counts, other.counts]))
-        return ClassCounts(classes, counts, self.n_samples + other.n_samples)
+        return ClassCounts(classes, counts.astype(np.float64), self.n_samples + other.n_samples)
 
     def encode(self, y: ArrayLike, name: str = "y") -> NDArray[np.intp]:
         """Return the positions of labels in `classes`: what the hosts' native functions take.

@@ -60,7 +60,7 @@ def constant(y: Any, score: FloatArray) -> Any:
     """Return a constant score for every row of y, one column a class where there are many."""
     if isinstance(y, da.Array):
         n_scores = len(score)
-        shape = {"drop_axis": 1} if y.ndim == 2 and n_scores == 1 else {}
+        shape: dict[str, Any] = {"drop_axis": 1} if y.ndim == 2 and n_scores == 1 else {}
         if n_scores > 1:
             shape = {"chunks": (y.chunks[0], (n_scores,))}
             if y.ndim == 1:

@@ -265,7 +265,7 @@ feature_weights
         for value, name in ((y, "y"), (sample_weight, "sample_weight")):
             collections.check_collection(value, name, optional=name == "sample_weight")
             collections.check_as_many_blocks(value, name, X)
-        options = {"validate_features": True, "base_margin": None, "iteration_range": None}
+        options: dict[str, Any] = {"validate_features": True, "base_margin": None, "iteration_range": None}
         predicted = await self._predict_async(X, **options)
         result: float = await self.client.compute(collections.accuracy(y, predicted, sample_weight))
         return result
