@@ -53,6 +53,13 @@ def loopback_bytes() -> int:
     return int(line.split()[9])
 
 
+def n_splits(model: Any) -> int:
+    """Return the number of splits of all trees."""
+    if isinstance(model, DaskLGBMClassifier):
+        return int(model.booster_.feature_importance("split").sum())
+    return sum(tree.count("yes=") for tree in model.get_booster().get_dump())
+
+
 def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str, Any]]:
     """Return a row for each model."""
     rows = []
@@ -69,18 +76,22 @@ def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str
         del table
         seconds: dict[tuple[str, int], list[float]] = {}
         sent: dict[tuple[str, int], list[int]] = {}
+        splits: dict[tuple[str, int], int] = {}
         for turn in range(turns + 1):
             for name, make in MODELS[host].items():
                 for rounds in (FEW, MORE):
                     model = make(n_estimators=rounds)
                     bytes_before, started = loopback_bytes(), time.perf_counter()
                     model.fit(X, y)
+                    taken, bytes_sent = time.perf_counter() - started, loopback_bytes() - bytes_before
+                    splits[name, rounds] = n_splits(model)
                     if turn:  # the first turn loads the libraries on the workers
-                        seconds.setdefault((name, rounds), []).append(time.perf_counter() - started)
-                        sent.setdefault((name, rounds), []).append(loopback_bytes() - bytes_before)
+                        seconds.setdefault((name, rounds), []).append(taken)
+                        sent.setdefault((name, rounds), []).append(bytes_sent)
         for name in MODELS[host]:
             few, more = (np.median(seconds[name, rounds]) for rounds in (FEW, MORE))
             bytes_few, bytes_more = (np.median(sent[name, rounds]) for rounds in (FEW, MORE))
+            more_splits = splits[name, MORE] - splits[name, FEW]
             rows.append(
                 {
                     "host": host,
@@ -90,6 +101,8 @@ def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str
                     "seconds of a fit": round(float(more), 2),
                     "seconds a round": round(float(more - few) / (MORE - FEW), 4),
                     "kB a round": round(float(bytes_more - bytes_few) / (MORE - FEW) / 1e3, 1),
+                    "splits a round": round(more_splits / (MORE - FEW), 1),
+                    "kB a split": round(float(bytes_more - bytes_few) / more_splits / 1e3, 2),
                     "turns": turns,
                 }
             )

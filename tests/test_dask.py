@@ -1,5 +1,6 @@
 """The Dask estimators on two worker processes: the model does not depend on where the rows are."""
 
+import asyncio
 import os
 import pickle
 import signal
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import xgboost
 from scipy.special import expit
+from sklearn.base import clone
 
 from focal_gbm import ClassCounts, FocalLGBMClassifier, FocalXGBClassifier
 
@@ -261,6 +263,43 @@ def test_client_and_parameters_are_the_hosts(client):
     assert xgb.fit(dX, dy).client is client
     assert lgb.fit(dX, dy).client_ is client
     assert lgb.get_params()["client"] is client
+
+
+def test_scores_to_start_from(client, classes):
+    distributed_class, local_class, _, params = classes
+    X, y, _ = make_rows()
+    scores = np.random.default_rng(3).normal(size=len(y))
+    dX, dy, ds = (da.from_array(a, chunks=(3000, *[-1] * (a.ndim - 1))) for a in (X, y, scores))
+    name = "base_margin" if distributed_class is DaskFocalXGBClassifier else "init_score"
+    many = distributed_class(**params).fit(dX, dy, **{name: ds})
+    one = local_class(**params, n_jobs=1).fit(X, y, **{name: scores})
+    np.testing.assert_allclose(proba(many, dX), proba(one, X), atol=1e-5)
+    assert np.abs(proba(many, dX) - proba(distributed_class(**params).fit(dX, dy), dX)).max() > 1e-3
+
+
+def test_asynchronous_client(client):
+    X, y, _ = make_rows()
+    dX, dy = da.from_array(X, chunks=(3000, -1)), da.from_array(y, chunks=3000)
+
+    async def fit():
+        async with distributed.Client(client.scheduler.address, asynchronous=True) as own:
+            model = DaskFocalXGBClassifier(**XGB)
+            model.client = own
+            await model.fit(dX, dy)
+            probability = await own.compute(await model.predict_proba(dX))
+            return model, probability, await model.score(dX, dy)
+
+    model, probability, score = asyncio.run(fit())
+    np.testing.assert_array_equal(probability, model.to_local().predict_proba(X))
+    assert score == model.to_local().score(X, y)
+
+
+def test_clone_keeps_parameters(classes):
+    distributed_class, _, _, params = classes
+    model = distributed_class(**params, focal_gamma=1.0, focal_alpha="balanced")
+    copy = clone(model)
+    assert type(copy) is distributed_class
+    assert copy.get_params() == model.get_params()
 
 
 # Evaluation

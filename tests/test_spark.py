@@ -76,5 +76,5 @@ def test_the_spark_estimator_trains_the_single_machine_model(spark, tmp_path):
     posterior = objective.loss.link.inverse(np.log(spark_score / (1 - spark_score)))
     assert posterior.mean() == pytest.approx(table.y.mean(), abs=0.02)
 
-    with pytest.raises(Exception, match="pickle|JSON|serializ"):
+    with pytest.raises(Exception, match=r"pickle|JSON|serializ"):
         model.write().overwrite().save(str(tmp_path / "spark-model"))
