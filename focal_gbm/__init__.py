@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm.counts import ClassCounts
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm import FocalLGBMClassifier
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BinaryFocalLoss": "losses",
+    "ClassCounts": "counts",
     "FocalLGBMClassifier": "lightgbm",
     "FocalLinkDisplay": "display",
     "FocalLossDisplay": "display",
@@ -36,6 +38,7 @@ _MODULES = {
 
 __all__ = [
     "BinaryFocalLoss",
+    "ClassCounts",
     "FocalLGBMClassifier",
     "FocalLinkDisplay",
     "FocalLossDisplay",

@@ -60,6 +60,25 @@ class FocalState:
         return (raw_prediction > 0).astype(np.intp)
 
 
+class ClassPlan(NamedTuple):
+    """What a fit derives from the weight of each class alone, wherever the rows are."""
+
+    state: FocalState
+    objective: FocalObjective
+    start: FloatArray  #: the constant scores at which training starts, one a tree of a round
+    class_counts: FloatArray  #: weight of each class
+    n_samples: int
+    host: str
+
+    def hessian_at_start(self) -> float:
+        """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
+        codes = np.arange(len(self.class_counts))
+        shape = self.state.loss.raw_shape(len(codes))
+        objective = self.objective.bind(codes, self.class_counts, self.host)
+        _, hessian = objective(np.broadcast_to(self.start.reshape(shape[1:]), shape))
+        return float(hessian.sum(axis=0, dtype=np.float64).max())
+
+
 class FitPlan(NamedTuple):
     """All that one fit needs to know about its labels."""
 
@@ -69,6 +88,11 @@ class FitPlan(NamedTuple):
     sample_weight: FloatArray | None
     objective: BoundObjective
     start: FloatArray  #: the constant scores at which training starts, one a tree of a round
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return len(self.labels)
 
     def hessian_at_start(self) -> float:
         """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
@@ -88,15 +112,7 @@ class FitPlan(NamedTuple):
     def _encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         if self.encoder is None:
             return _as_indicator(y, name, n_labels=self.labels.shape[1])
-        labels = _as_labels(y, name)
-        try:
-            return np.asarray(self.encoder.transform(labels))
-        except (ValueError, TypeError):
-            known = self.encoder.classes_
-            unseen = sorted({str(label) for label in np.unique(labels)} - {str(label) for label in known})
-            raise ValueError(
-                f"{name} must hold only labels seen in y, {known.tolist()}, got {', '.join(unseen)}."
-            ) from None
+        return encode_labels(y, self.encoder.classes_, name)
 
 
 class Rows(NamedTuple):
@@ -162,6 +178,28 @@ class FocalClassifierMixin:
 
     def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> FitPlan:
         """Check parameters, labels and weights, and derive loss, objective and start from them."""
+        self._check_focal_parameters()
+        labels = as_target(y)
+        if labels.ndim == 2:
+            return self._plan_many_labels(X, labels, sample_weight)
+        check_consistent_length(X, labels)
+        encoder = LabelEncoder()
+        labels = encoder.fit_transform(labels)
+        check_two_classes(encoder.classes_)
+        weight = check_sample_weight(sample_weight, len(labels))
+        counts = _class_counts(labels, weight, encoder.classes_)
+        return self._plan(self._state_of(encoder.classes_, counts), encoder, labels, weight, counts)
+
+    def _plan_classes(self, classes: NDArray[Any], class_counts: FloatArray, n_samples: int) -> ClassPlan:
+        """Check parameters and classes, and derive loss, objective and start from the classes' weights."""
+        self._check_focal_parameters()
+        check_two_classes(classes)
+        check_class_counts(class_counts, classes)
+        state = self._state_of(classes, class_counts)
+        objective, start = self._objective_and_start(state, class_counts)
+        return ClassPlan(state, objective, start, class_counts, n_samples, self._host)
+
+    def _check_focal_parameters(self) -> None:
         check_choice(self.hessian, HESSIANS, "hessian")
         check_choice(self.probability, ("posterior", "score"), "probability")
         unknown = sorted(
@@ -172,28 +210,9 @@ class FocalClassifierMixin:
         if unknown:
             raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
 
-        labels = as_target(y)
-        if labels.ndim == 2:
-            return self._plan_many_labels(X, labels, sample_weight)
-        check_consistent_length(X, labels)
-        encoder = LabelEncoder()
-        labels = encoder.fit_transform(labels)
-        classes = encoder.classes_
-        if len(classes) < 2:
-            raise ValueError(
-                "y must hold two classes or more, got "
-                + (f"one class only: {classes[0]!r}." if len(classes) else "0 samples.")
-            )
-        weight = check_sample_weight(sample_weight, len(labels))
-        counts = _class_counts(labels, weight, classes)
+    def _state_of(self, classes: NDArray[Any], counts: FloatArray) -> FocalState:
         weights = self._class_weights(classes, counts)
-        gamma = resolve_gamma(self.focal_gamma, classes)
-        loss: BinaryFocalLoss | MulticlassFocalLoss
-        if len(classes) == 2:
-            loss = BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
-        else:
-            loss = MulticlassFocalLoss(len(classes), gamma, weights)
-        return self._plan(FocalState(classes, loss), encoder, labels, weight, counts)
+        return FocalState(classes, loss_of_classes(classes, self.focal_gamma, weights))
 
     def _plan_many_labels(self, X: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> FitPlan:
         if not self._takes_many_labels:
@@ -229,14 +248,7 @@ class FocalClassifierMixin:
         weight: FloatArray | None,
         class_counts: FloatArray,
     ) -> FitPlan:
-        shares = class_counts / class_counts.sum(axis=-1, keepdims=True)
-        # a base rate a tree: of class 1, of every class, of every label
-        rates = shares if isinstance(state.loss, MulticlassFocalLoss) else shares[..., 1]
-        start = np.atleast_1d(state.loss.link.link(rates))
-        if isinstance(state.loss, MulticlassFocalLoss) and self._host == "lightgbm":
-            start -= logsumexp(start)  # any constant will do; for γ=0 this is the host's own start
-        scale = self._scale(state.loss, shares)
-        objective = FocalObjective(state.loss, self.hessian, scale, self._n_threads())
+        objective, start = self._objective_and_start(state, class_counts)
         return FitPlan(
             state=state,
             encoder=encoder,
@@ -245,6 +257,18 @@ class FocalClassifierMixin:
             objective=objective.bind(labels, weight, self._host, getattr(self, "device", None)),
             start=start,
         )
+
+    def _objective_and_start(
+        self, state: FocalState, class_counts: FloatArray
+    ) -> tuple[FocalObjective, FloatArray]:
+        shares = class_counts / class_counts.sum(axis=-1, keepdims=True)
+        # a base rate a tree: of class 1, of every class, of every label
+        rates = shares if isinstance(state.loss, MulticlassFocalLoss) else shares[..., 1]
+        start = np.atleast_1d(state.loss.link.link(rates))
+        if isinstance(state.loss, MulticlassFocalLoss) and self._host == "lightgbm":
+            start -= logsumexp(start)  # any constant will do; for γ=0 this is the host's own start
+        scale = self._scale(state.loss, shares)
+        return FocalObjective(state.loss, self.hessian, scale, self._n_threads()), start
 
     def _class_weights(
         self, classes: NDArray[Any], counts: FloatArray, alpha: Any = ...
@@ -341,11 +365,36 @@ def _one_a_label(value: Any, sequences: Any, n_labels: int, name: str, symbol: s
     return [(f"{name}[{j}]", one) for j, one in enumerate(value)]
 
 
+def loss_of_classes(
+    classes: NDArray[Any], gamma: Any, weights: tuple[float, ...] | None, name: str = "focal_gamma"
+) -> BinaryFocalLoss | MulticlassFocalLoss:
+    """Return the focal loss of two classes or of more, with a γ as a user writes it."""
+    gamma = resolve_gamma(gamma, classes, name)
+    if len(classes) == 2:
+        return BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
+    return MulticlassFocalLoss(len(classes), gamma, weights)
+
+
+def check_two_classes(classes: NDArray[Any]) -> None:
+    """Raise unless there are two classes or more."""
+    if len(classes) < 2:
+        raise ValueError(
+            "y must hold two classes or more, got "
+            + (f"one class only: {classes[0]!r}." if len(classes) else "0 samples.")
+        )
+
+
 def _class_counts(
     labels: NDArray[Any], weight: FloatArray | None, classes: NDArray[Any], column: int | None = None
 ) -> FloatArray:
     """Return the weight of every class; each must have some."""
     counts = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
+    check_class_counts(counts, classes, column)
+    return counts
+
+
+def check_class_counts(counts: FloatArray, classes: NDArray[Any], column: int | None = None) -> None:
+    """Raise unless every class has some weight."""
     if not counts.all():
         empty = classes.tolist()[int(counts.argmin())]
         if column is None:
@@ -354,7 +403,6 @@ def _class_counts(
             f"y must hold rows of 0 and of 1, with a positive sample_weight, in every column, got none of "
             f"{empty} in column {column}."
         )
-    return counts
 
 
 def _as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.bool_]:
@@ -390,6 +438,20 @@ def as_target(y: Any) -> NDArray[Any]:
     """Return checked labels of shape (n_samples,), or many labels of shape (n_samples, n_labels)."""
     y = _as_array(y, "y")
     return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, "y")
+
+
+def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[np.intp]:
+    """Return the positions of labels in the sorted `classes`."""
+    labels = _as_labels(y, name)
+    encoder = LabelEncoder()
+    encoder.classes_ = classes
+    try:
+        return np.asarray(encoder.transform(labels))
+    except (ValueError, TypeError):
+        unseen = sorted({str(label) for label in np.unique(labels)} - {str(label) for label in classes})
+        raise ValueError(
+            f"{name} must hold only labels seen in y, {classes.tolist()}, got {', '.join(unseen)}."
+        ) from None
 
 
 def _as_labels(y: Any, name: str) -> NDArray[Any]:

@@ -17,7 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_array
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, FocalState, Rows
+from focal_gbm._classifier import (
+    FOCAL_PARAMETERS,
+    ClassPlan,
+    FitPlan,
+    FocalClassifierMixin,
+    FocalState,
+    Rows,
+)
 from focal_gbm._evaluation import Evaluation
 from focal_gbm._lightgbm_device import check_device
 from focal_gbm._lightgbm_metrics import EvalMetrics
@@ -50,6 +57,11 @@ _ROUNDS = (
     "num_iteration", "num_boost_round", "n_estimators",
 )  # fmt: skip
 _EARLY_STOPPING = ("early_stopping_round", "early_stopping", "n_iter_no_change", "early_stopping_rounds")
+
+#: The parameters that `fit` gives to the booster in a form of its own, or not at all.
+DERIVED_PARAMETERS = frozenset(
+    {*FOCAL_PARAMETERS, *_OBJECTIVE, *_METRIC, *_NUM_CLASS, *_UNBALANCE, "scale_pos_weight", "class_weight"}
+)
 
 #: What a Dataset has no use for. Not random_state, which LightGBM draws the rows from that it finds bins
 #: by, and not min_child_samples, below which a Dataset leaves features out.
@@ -240,7 +252,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         has_start = init_score is None and init_model is None and self._starts_from_average()
         start = plan.start if has_start else np.zeros_like(plan.start)
 
-        sets = _eval_sets(eval_set, eval_X, eval_y)
+        sets = evaluation_pairs(eval_set, eval_X, eval_y)
         eval_labels = []
         for i, (data, labels) in enumerate(sets):
             if data is X and labels is y:
@@ -250,7 +262,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             check_sample_weight(_item(eval_sample_weight, i), len(codes), f"eval_sample_weight[{i}]")
             _check_score(_item(eval_init_score, i), (len(codes), n_scores), f"eval_init_score[{i}]")
             eval_labels.append(codes)
-        is_dart = self._given(_BOOSTING)[1] == "dart"
+        is_dart = self._is_dart()
         known = [eval_set is not None and codes is plan.labels for codes in eval_labels]
         if is_dart and any(known):
             # LightGBM drops trees of a dart model when a custom metric asks for its predictions of the
@@ -295,11 +307,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 eval_metric=metrics.ours,
                 feature_name=feature_name,
                 categorical_feature=categorical_feature,
-                callbacks=[*(callbacks or []), _FirstRound(is_dart), metrics],
+                callbacks=[*(callbacks or []), FirstRound(is_dart), metrics],
                 init_model=init_model,
                 **_evaluation_arguments([data for data, _ in sets], eval_labels, any(known) and not is_dart),
             )
-            booster = _baked(self._Booster, start, plan.state)
+            booster = baked(self._Booster, start, plan.state)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -311,7 +323,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             self._warn_no_split(self._why_no_split(plan))
         return self
 
-    def _eval_metrics(self, plan: FitPlan, eval_metric: Any) -> EvalMetrics:
+    def _eval_metrics(self, plan: FitPlan | ClassPlan, eval_metric: Any) -> EvalMetrics:
         return EvalMetrics(eval_metric, self._given(_METRIC)[1], Evaluation(plan.state, self.probability))
 
     def _process_params(self, stage: str) -> dict[str, Any]:
@@ -504,10 +516,13 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> FitPlan:
         self._refuse_parameters()
         plan = super()._plan_fit(X, y, sample_weight)
+        self._check_num_class(plan)
+        return plan
+
+    def _check_num_class(self, plan: FitPlan | ClassPlan) -> None:
         name, n_classes = self._given(_NUM_CLASS)
         if n_classes not in (None, len(plan.start)):
             raise ValueError(f"{name} is taken from y, got {n_classes!r}.")
-        return plan
 
     def _fit_shared(
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
@@ -527,8 +542,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         for data in binned.data:
             data.set_init_score(_constant_score(start, data.num_data()))
         history: dict[str, Any] = {}
-        is_dart = self._given(_BOOSTING)[1] == "dart"
-        callbacks = [_FirstRound(is_dart), metrics, lightgbm.record_evaluation(history)]
+        is_dart = self._is_dart()
+        callbacks = [FirstRound(is_dart), metrics, lightgbm.record_evaluation(history)]
         if stop is not None and not is_dart:  # LightGBM has no early stopping for dart
             callbacks.append(lightgbm.early_stopping(early_stopping_rounds, verbose=False))
         booster = lightgbm.train(
@@ -539,7 +554,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             feval=[metric.native for metric in metrics.ours],
             callbacks=callbacks,
         )
-        booster = _baked(booster, start, plan.state)
+        booster = baked(booster, start, plan.state)
         self._adopt(booster, plan.state, binned.named, history)
         if not booster.feature_importance("split").any():
             self._warn_no_split(self._why_no_split(plan))
@@ -556,6 +571,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _n_threads(self) -> int | None:
         n_threads: int | None = self._given(_THREADS)[1]
         return n_threads
+
+    def _is_dart(self) -> bool:
+        return bool(self._given(_BOOSTING)[1] == "dart")
 
     def _starts_from_average(self) -> bool:
         return str(self._given(["boost_from_average"], True)[1]).lower() not in ("false", "0", "-")
@@ -608,7 +626,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             given.append((name, (1.0, positive_weight)))
         return given
 
-    def _check_same_classes(self, init_model: Any, plan: FitPlan) -> None:
+    def _check_same_classes(self, init_model: Any, plan: FitPlan | ClassPlan) -> None:
         classes = plan.state.classes.tolist()
         others = classes  # a booster knows no labels
         if isinstance(init_model, LGBMClassifier):
@@ -626,8 +644,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 f"{booster.num_model_per_iteration()}."
             )
 
-    def _why_no_split(self, plan: FitPlan) -> str:
-        n_samples = len(plan.labels)
+    def _why_no_split(self, plan: FitPlan | ClassPlan) -> str:
+        n_samples = plan.n_samples
         name, least_rows = self._given(_MIN_ROWS)
         if n_samples < 2 * least_rows:
             return f"Lower {name}: two leaves need {least_rows} rows each, and there are {n_samples}."
@@ -666,7 +684,7 @@ class _Binned(NamedTuple):
         return cls(data, hasattr(X, "columns"))
 
 
-class _FirstRound:
+class FirstRound:
     """Keep two faults of LightGBM beside a custom objective from the first round.
 
     `lightgbm.train` has already told the booster that there is no objective. Its second reset of all
@@ -687,6 +705,7 @@ class _FirstRound:
         self._is_dart = is_dart
 
     def __call__(self, env: Any) -> None:
+        """Set the booster up before its first update; LightGBM calls it before every one."""
         if env.iteration != env.begin_iteration:
             return
         env.model._Booster__set_objective_to_none = True
@@ -720,7 +739,7 @@ def _constant_score(start: FloatArray, n_samples: int, score: Any = None) -> Flo
     return score.reshape(n_samples, -1) + start
 
 
-def _baked(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> lightgbm.Booster:
+def baked(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> lightgbm.Booster:
     """Return the booster with the start and the link to the score's probability written into the model."""
     n_classes = len(state.classes)
     objective = "binary sigmoid:1" if n_classes == 2 else f"multiclass num_class:{n_classes}"
@@ -737,7 +756,7 @@ def _as_host_takes(X: Any) -> Any:
     return check_array(X, accept_sparse=True, ensure_all_finite=False)
 
 
-def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]:
+def evaluation_pairs(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]:
     """Return the evaluation sets as pairs, in whichever of the host's two forms they came."""
     if eval_set is not None:
         if eval_X is not None or eval_y is not None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, FitPlan, FocalClassifierMixin, Rows
+from focal_gbm._classifier import FOCAL_PARAMETERS, ClassPlan, FitPlan, FocalClassifierMixin, FocalState, Rows
 from focal_gbm._evaluation import Evaluation
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
@@ -191,14 +191,7 @@ feature_weights
         plan = self._plan_fit(X, y, sample_weight)
         with xgboost.config_context(verbosity=self.verbosity):
             params = self._training_params(plan)
-            previous = _as_booster(xgb_model)
-            if previous is not None:
-                # the start is in the model that training goes on from
-                self._check_same_classes(previous, plan)
-                del params["base_score"]
-                # the host would keep the best iteration, and predict without the trees to come
-                previous = previous.copy()
-                previous.set_attr(best_iteration=None, best_score=None)
+            previous = self._previous(xgb_model, plan, params)
             train, evals = self._matrices(
                 plan, X, y, sample_weight, base_margin, eval_set, sample_weight_eval_set,
                 base_margin_eval_set, self._one_feature_weights(feature_weights), previous,
@@ -350,7 +343,7 @@ feature_weights
         """Train on matrices and become the fitted estimator."""
         metrics = EvalMetrics(self.eval_metric, Evaluation(plan.state, self.probability), evals, params)
         history: dict[str, dict[str, list[float]]] = {}
-        self._Booster = xgboost.train(
+        booster = xgboost.train(
             params,
             train,
             self.get_num_boosting_rounds(),
@@ -363,8 +356,13 @@ feature_weights
             callbacks=[metrics, *(self.callbacks or [])],
             early_stopping_rounds=early_stopping_rounds,
         )
-        self.n_classes_ = len(plan.state.classes)
-        self._focal_state = plan.state
+        self._adopt(booster, plan.state, history)
+
+    def _adopt(self, booster: xgboost.Booster, state: FocalState, history: Any) -> None:
+        """Become the fitted estimator of a trained booster."""
+        self._Booster = booster
+        self.n_classes_ = len(state.classes)
+        self._focal_state = state
         if history:
             self.evals_result_ = history
         elif hasattr(self, "evals_result_"):
@@ -394,7 +392,7 @@ feature_weights
             return []
         return [("scale_pos_weight", (1.0, self.scale_pos_weight))]
 
-    def _training_params(self, plan: FitPlan) -> dict[str, Any]:
+    def _training_params(self, plan: FitPlan | ClassPlan) -> dict[str, Any]:
         n_classes = len(plan.state.classes)
         many_classes = isinstance(plan.state.loss, MulticlassFocalLoss)
         if self.objective not in (None, "binary:logistic", "multi:softprob"):
@@ -450,8 +448,8 @@ feature_weights
             feature_types=feature_types,
         )
         n_sets = 0 if eval_set is None else len(eval_set)
-        weights = _one_each(sample_weight_eval_set, n_sets, "sample_weight_eval_set")
-        margins = _one_each(base_margin_eval_set, n_sets, "base_margin_eval_set")
+        weights = one_each(sample_weight_eval_set, n_sets, "sample_weight_eval_set")
+        margins = one_each(base_margin_eval_set, n_sets, "base_margin_eval_set")
         evals: list[EvalData] = []
         for i in range(n_sets):
             data, labels = eval_set[i]
@@ -477,20 +475,36 @@ feature_weights
 
     def _matrix(self, ref: xgboost.DMatrix | None = None, **content: Any) -> xgboost.DMatrix:
         content.update(missing=self.missing, enable_categorical=self.enable_categorical, nthread=self.n_jobs)
-        # As the host: quantised where the tree method bins, at a quarter of the memory.
-        quantised = (
-            self.tree_method in (None, "auto", "hist")
-            and self.booster != "gblinear"
-            and not str(self.device).startswith("sycl")
-        )
-        if quantised:
+        if self._bins_ahead():
             try:
                 return xgboost.QuantileDMatrix(**content, ref=ref, max_bin=self.max_bin)
             except TypeError:  # it takes fewer types than DMatrix
                 pass
         return xgboost.DMatrix(**content)
 
-    def _check_same_classes(self, previous: xgboost.Booster, plan: FitPlan) -> None:
+    def _bins_ahead(self) -> bool:
+        # As the host: quantised where the tree method bins, at a quarter of the memory.
+        return (
+            self.tree_method in (None, "auto", "hist")
+            and self.booster != "gblinear"
+            and not str(self.device).startswith("sycl")
+        )
+
+    def _previous(
+        self, xgb_model: Any, plan: FitPlan | ClassPlan, params: dict[str, Any]
+    ) -> xgboost.Booster | None:
+        """Return the model that training goes on from, and take the start, which is in it, from `params`."""
+        previous = _as_booster(xgb_model)
+        if previous is None:
+            return None
+        self._check_same_classes(previous, plan)
+        del params["base_score"]
+        # the host would keep the best iteration, and predict without the trees to come
+        previous = previous.copy()
+        previous.set_attr(best_iteration=None, best_score=None)
+        return previous
+
+    def _check_same_classes(self, previous: xgboost.Booster, plan: FitPlan | ClassPlan) -> None:
         shape = json.loads(previous.save_config())["learner"]["learner_model_param"]
         n_scores = max(int(shape["num_class"]), int(shape["num_target"]))
         saved = previous.attr(_ATTRIBUTE)
@@ -507,7 +521,7 @@ feature_weights
                 f"xgb_model must have {len(plan.start)} scores a row for this y, got {n_scores}."
             )
 
-    def _why_no_split(self, plan: FitPlan) -> str:
+    def _why_no_split(self, plan: FitPlan | ClassPlan) -> str:
         least = 1.0 if self.min_child_weight is None else float(self.min_child_weight)
         total = plan.hessian_at_start()
         if total < 2 * least:
@@ -542,7 +556,8 @@ def _is_dataframe(data: Any) -> bool:
     return hasattr(data, "columns") or hasattr(data, "column_names")
 
 
-def _one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
+def one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
+    """Return what was given for each evaluation set, None where nothing was."""
     if values is None:
         return [None] * n_sets
     if len(values) != n_sets:

@@ -19,7 +19,7 @@ LAYERS = (
     {"alpha", "gamma", "_cuda"},
     {"objectives", "metrics"},
     {"_classifier", "_lightgbm_text", "_lightgbm_device"},
-    {"_evaluation"},
+    {"_evaluation", "counts"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
     {"dask", "display", "search"},
