@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -110,7 +111,7 @@ class BinaryFocalLoss:
             return self.alpha
         return 1.0 - self.alpha, self.alpha
 
-    @property
+    @cached_property
     def link(self) -> BinaryFocalLink:
         """The closed form between score and probability."""
         return BinaryFocalLink(self.gamma, self.class_weights)

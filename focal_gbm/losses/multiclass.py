@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -107,7 +108,7 @@ class MulticlassFocalLoss:
         """(α_0, ..., α_{K-1})."""
         return (1.0,) * self.n_classes if self.alpha is None else self.alpha
 
-    @property
+    @cached_property
     def link(self) -> MulticlassFocalLink:
         """The closed form between scores and probabilities."""
         return MulticlassFocalLink(self.gamma, self.class_weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ class MultilabelFocalLoss:
             raise TypeError(f"columns must hold one BinaryFocalLoss a label, got {self.columns!r}.")
         object.__setattr__(self, "columns", columns)
 
-    @property
+    @cached_property
     def link(self) -> MultilabelFocalLink:
         """The closed form between scores and probabilities."""
         return MultilabelFocalLink(tuple(column.link for column in self.columns))
