@@ -38,7 +38,8 @@ _SUM_TOLERANCE = 1e-5
 def _r(x: FloatArray) -> FloatArray:
     """softplus(x) exp(-x) = log1p(exp(x)) / exp(x), in (0, 1], decreasing."""
     limit = EXP_LIMIT[x.dtype]
-    t = np.asarray(np.clip(x, -limit, limit))
+    t = np.asarray(np.maximum(x, -limit))  # np.clip takes longer for a row than all of this
+    np.minimum(t, limit, out=t)
     np.exp(t, out=t)
     r = np.asarray(np.log1p(t))
     r /= t
