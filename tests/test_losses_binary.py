@@ -423,7 +423,7 @@ def test_alpha_shifts_the_logit(data, gamma, alpha):
 def test_link_of_gamma_zero_is_the_logit():
     z = np.linspace(-50, 50, 101)
     assert_array_equal(BinaryFocalLink(0.0).posterior_logit(z), z)
-    np.testing.assert_array_max_ulp(BinaryFocalLink(0.0).inverse(z), expit(z), maxulp=1)
+    np.testing.assert_array_max_ulp(BinaryFocalLink(0.0).inverse(z), expit(z), maxulp=2)  # one each
 
 
 @given(rows(), gammas, alphas)
