@@ -17,7 +17,7 @@ LAYERS = (
     {"losses"},
     {"alpha", "gamma"},
     {"objectives", "metrics"},
-    {"_classifier", "_lightgbm_text"},
+    {"_classifier", "_lightgbm_check", "_lightgbm_text", "_xgboost_check"},
     {"_evaluation"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
