@@ -45,7 +45,8 @@ _LISTS = {
 _NEEDED = ("split_feature", "threshold", "decision_type", "left_child", "right_child", "leaf_value")
 _OF_LINEAR = ("leaf_const", "num_features", "leaf_features", "leaf_coeff")
 _KNOWN = frozenset({
-    *_LISTS, *_OF_LINEAR, "num_leaves", "num_cat", "cat_boundaries", "cat_threshold", "is_linear", "shrinkage",
+    *_LISTS, *_OF_LINEAR, "num_leaves", "num_cat", "cat_boundaries", "cat_threshold", "is_linear",
+    "shrinkage",
 })  # fmt: skip
 
 #: LightGBM reads so many lines of a tree and no more.
@@ -95,7 +96,9 @@ def _check_header(header: str, values: dict[str, str]) -> int:
     n_features = _whole(values, "max_feature_idx") + 1
     names, infos = values.get("feature_names", "").split(), values.get("feature_infos", "").split(" ")
     if len(names) != n_features or len(infos) != n_features:
-        raise ValueError(f"it has {len(names)} feature_names and {len(infos)} feature_infos, not {n_features}.")
+        raise ValueError(
+            f"it has {len(names)} feature_names and {len(infos)} feature_infos, not {n_features}."
+        )
     if wrong := [info for info in infos if not _INFO(info)]:
         raise ValueError(f"feature_infos holds {wrong[0][:40]!r}.")
     objective = values.get("objective")
@@ -240,9 +243,7 @@ def _check_tail(tail: str) -> None:
     """Check what stands behind the trees: importances, parameters and the categories of pandas."""
     _, found, parameters = tail.partition("\nparameters:\n")
     parameters, end, _ = parameters.partition("\nend of parameters\n")
-    if found and (
-        not end or any(line and not _PARAMETER(line) for line in parameters.split("\n"))
-    ):
+    if found and (not end or any(line and not _PARAMETER(line) for line in parameters.split("\n"))):
         raise ValueError("its parameters cannot be read.")
     last = text_line if (text_line := tail.rstrip("\n").rpartition("\n")[2]).startswith(_CATEGORIES) else None
     if last is None:

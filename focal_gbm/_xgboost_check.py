@@ -165,6 +165,9 @@ def _check_learner(learner: Any) -> None:
     _expect("tree_info", tree_info, len(trees), 0, n_scores)
     if name == "dart" and len(_array(booster["weight_drop"], "weight_drop", float)) != len(trees):
         raise ValueError("weight_drop does not hold one number a tree.")
+    sizes = (_whole(tree["tree_param"]["size_leaf_vector"], "size_leaf_vector") for tree in trees)
+    if n_scores > sum(max(size, 1) for size in sizes):
+        raise ValueError(f"it has {len(trees)} trees for {n_scores} scores a row.")
     gbtree = model["gbtree_model_param"]
     if _whole(gbtree["num_trees"], "num_trees") != len(trees):
         raise ValueError(f"num_trees is {gbtree['num_trees']}, and there are {len(trees)} trees.")
@@ -186,7 +189,10 @@ def _check_learner(learner: Any) -> None:
 
 def _check_tree(tree: Any, position: int, n_features: int, n_scores: int) -> None:
     param = tree["tree_param"]
-    n_nodes, size = _whole(param["num_nodes"], "num_nodes"), _whole(param["size_leaf_vector"], "size_leaf_vector")
+    n_nodes, size = (
+        _whole(param["num_nodes"], "num_nodes"),
+        _whole(param["size_leaf_vector"], "size_leaf_vector"),
+    )
     n_deleted = _whole(param["num_deleted"], "num_deleted")
     if size not in (0, 1, n_scores) or _whole(param["num_feature"], "num_feature") != n_features:
         raise ValueError("size_leaf_vector or num_feature is not that of the model.")
@@ -251,7 +257,8 @@ def _check_splits(tree: Any, inner: NDArray[np.intp], n_nodes: int) -> None:
     kinds = _array(tree["split_type"], "split_type")
     _expect("split_type", kinds, n_nodes, 0, 2)
     values, nodes, starts, sizes = (
-        _array(tree[f"categories{name}"], f"categories{name}") for name in ("", "_nodes", "_segments", "_sizes")
+        _array(tree[f"categories{name}"], f"categories{name}")
+        for name in ("", "_nodes", "_segments", "_sizes")
     )
     _expect("categories", values, len(values), 0, _MAX_CATEGORY)
     if not np.array_equal(nodes, np.flatnonzero(kinds == 1)) or not np.isin(nodes, inner).all():
@@ -268,7 +275,10 @@ def _check_splits(tree: Any, inner: NDArray[np.intp], n_nodes: int) -> None:
 
 
 def _check_categories(cats: Any, n_features: int) -> None:
-    segments, order = _array(cats["feature_segments"], "feature_segments"), _array(cats["sorted_idx"], "sorted_idx")
+    segments, order = (
+        _array(cats["feature_segments"], "feature_segments"),
+        _array(cats["sorted_idx"], "sorted_idx"),
+    )
     encodings = cats["enc"]
     if not len(encodings) and not len(segments) and not len(order):
         return

@@ -1,6 +1,6 @@
-import mpmath
 from inspect import signature
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
