@@ -314,9 +314,11 @@ feature_weights
         before = dict(vars(self))
         try:
             super().load_model(raw)
-        except BaseException:  # an attribute that XGBoost cannot read
+        except BaseException as error:  # an attribute that XGBoost cannot read
             self.__dict__.clear()
             self.__dict__.update(before)
+            if isinstance(error, (TypeError, ValueError)):
+                raise ValueError(f"{name} cannot be read as a model of XGBoost: {error}") from error
             raise
         for name, value in {**keep, **parameters}.items():
             setattr(self, name, value)
