@@ -34,6 +34,9 @@ from focal_gbm.objectives import BoundObjective, FocalObjective, loss_scale_of_h
 #: The parameters that the estimators add to their host's.
 FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "focal_scale", "hessian", "probability")
 
+#: Class labels of a saved state take less: a damaged length of text must not ask for gigabytes.
+_MOST_BYTES = 2**27
+
 #: Layout of the saved state; raised when an older reader could not understand a newer writer.
 _STATE_FORMAT = 1
 
@@ -348,7 +351,7 @@ class FocalClassifierMixin:
             parameters = {name: saved["parameters"][name] for name in FOCAL_PARAMETERS}
             for name in ("focal_gamma", "focal_alpha"):
                 parameters[name] = _by_class_from_json(parameters[name])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"The focal_gbm entry of the model cannot be read: {error}.") from error
         return state, parameters
 
@@ -477,6 +480,8 @@ def _array_from_json(saved: dict[str, Any]) -> NDArray[Any]:
     dtype = np.dtype(saved["dtype"])
     if dtype.kind not in "biufUO":
         raise ValueError(f"it holds class labels of dtype {dtype}")
+    if dtype.itemsize * len(saved["values"]) > _MOST_BYTES:
+        raise ValueError(f"it holds {len(saved['values'])} class labels of dtype {dtype}")
     return np.array(saved["values"], dtype=dtype)
 
 

@@ -26,6 +26,7 @@ from focal_gbm._classifier import (
     Rows,
 )
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._lightgbm_check import check_text
 from focal_gbm._lightgbm_device import check_device
 from focal_gbm._lightgbm_metrics import EvalMetrics
 from focal_gbm._lightgbm_text import add_state, bake, read_state
@@ -465,7 +466,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         Raises
         ------
         ValueError
-            If the model was not saved by a FocalLGBMClassifier. The estimator stays as it was.
+            If the model was not saved by a FocalLGBMClassifier, or was damaged: LightGBM, which would
+            end the process, is not given such a text. The estimator stays as it was.
         """
         text = Path(fname).read_text(encoding="utf-8", errors="replace")
         try:
@@ -481,10 +483,17 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             saved = json.loads(line)
             best_iteration, named = int(saved["best_iteration"]), bool(saved["feature_names"])
             estimator = saved["estimator"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"The focal_gbm line of {str(fname)!r} cannot be read: {error}.") from error
         state, parameters = self._state_from_json(estimator)
-        booster = lightgbm.Booster(model_str=text)
+        n_scores = len(state.classes) if len(state.classes) > 2 else 1
+        try:
+            check_text(text)
+            booster = lightgbm.Booster(model_str=text)
+            if booster.num_model_per_iteration() != n_scores:
+                raise ValueError(f"it has {booster.num_model_per_iteration()} scores a row, not {n_scores}.")
+        except (ValueError, lightgbm.basic.LightGBMError) as error:
+            raise ValueError(f"{str(fname)!r} cannot be read as a model of LightGBM: {error}") from error
         booster.best_iteration = best_iteration
         self.set_params(**parameters)
         self._adopt(booster, state, named, {})
@@ -632,7 +641,12 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if isinstance(init_model, LGBMClassifier):
             others = np.asarray(init_model.classes_).tolist()
         elif isinstance(init_model, (str, Path)):
-            line = read_state(Path(init_model).read_text(encoding="utf-8", errors="replace"))
+            text = Path(init_model).read_text(encoding="utf-8", errors="replace")
+            try:
+                check_text(text)
+            except ValueError as error:
+                raise ValueError(f"init_model must be a model of LightGBM: {error}") from None
+            line = read_state(text)
             if line is not None:
                 others = self._state_from_json(json.loads(line)["estimator"])[0].classes.tolist()
         if others != classes:

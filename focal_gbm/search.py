@@ -173,6 +173,15 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured; ValueError where all fits fail.
         """
+        before = dict(vars(self))
+        try:
+            return self._search(X, y, params)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _search(self, X: Any, y: ArrayLike | None, params: dict[str, Any]) -> FocalSearchCV:
         candidates = self._candidates()
         target = as_target(y)
         X, _ = indexable(X, target)
@@ -357,7 +366,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             f"{n_failed} fits failed out of a total of {len(out)}. Their score is set to "
             f"{self.error_score}.\n{details}",
             FitFailedWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _refit(self, X: Any, y: NDArray[Any], fit_params: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from xgboost import XGBClassifier
 from focal_gbm._classifier import FOCAL_PARAMETERS, ClassPlan, FitPlan, FocalClassifierMixin, FocalState, Rows
 from focal_gbm._evaluation import Evaluation
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm._xgboost_check import check_model
 from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
 from focal_gbm.losses import MulticlassFocalLoss
 
@@ -285,12 +287,14 @@ feature_weights
         Raises
         ------
         ValueError
-            If the model was not saved by a FocalXGBClassifier. The estimator stays as it was.
+            If the model was not saved by a FocalXGBClassifier, or was damaged: XGBoost, which would
+            crash, is not given such a model. The estimator stays as it was.
         """
         name = "The buffer" if isinstance(fname, bytearray) else repr(str(fname))
         try:
-            saved = xgboost.Booster(model_file=fname).attr(_ATTRIBUTE)
-        except xgboost.core.XGBoostError as error:
+            raw = _checked_bytes(fname)
+            saved = xgboost.Booster(model_file=raw).attr(_ATTRIBUTE)
+        except (OSError, ValueError) as error:  # an XGBoostError is a ValueError
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{name} cannot be read as a model of XGBoost: {reason}") from error
         if saved is None:
@@ -303,7 +307,15 @@ feature_weights
         # fit would take them for the user's wish.
         keep = {name: getattr(self, name) for name in ("objective", "base_score", "feature_types")}
         takes_categories: bool = self.get_params()["enable_categorical"]
-        super().load_model(fname)
+        before = dict(vars(self))
+        try:
+            super().load_model(raw)
+        except BaseException as error:  # an attribute that XGBoost cannot read
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if isinstance(error, (TypeError, ValueError)):
+                raise ValueError(f"{name} cannot be read as a model of XGBoost: {error}") from error
+            raise
         for name, value in {**keep, **parameters}.items():
             setattr(self, name, value)
         if takes_categories:
@@ -549,7 +561,20 @@ def _as_booster(model: Any) -> xgboost.Booster | None:
         return model.get_booster()
     if model is None or isinstance(model, xgboost.Booster):
         return model
-    return xgboost.Booster(model_file=model)
+    try:
+        return xgboost.Booster(model_file=_checked_bytes(model))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"xgb_model must be a model of XGBoost: {error}") from error
+
+
+def _checked_bytes(fname: Any) -> bytearray:
+    """Return a model that XGBoost can be given without harm, from a file or a buffer."""
+    if isinstance(fname, (bytes, bytearray)):
+        raw = bytearray(fname)
+    else:
+        raw = bytearray(Path(fname).expanduser().read_bytes())
+    check_model(raw)
+    return raw
 
 
 def _is_dataframe(data: Any) -> bool:

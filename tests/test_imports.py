@@ -18,7 +18,7 @@ LAYERS = (
     {"losses"},
     {"alpha", "gamma", "_cuda"},
     {"objectives", "metrics"},
-    {"_classifier", "_lightgbm_text", "_lightgbm_device"},
+    {"_classifier", "_lightgbm_check", "_lightgbm_device", "_lightgbm_text", "_xgboost_check"},
     {"_evaluation", "counts"},
     {"_xgboost_metrics", "_lightgbm_metrics"},
     {"xgboost", "lightgbm"},
