@@ -4,7 +4,7 @@ Nanoseconds a row of one call on 10^6 rows, one thread, against the NumPy that p
 SciPy's expit, a vectorised C reference where a compiler is there, and a copy of the same bytes. Contestants
 run in turn; medians and ranges over the rounds. Writes results/kernel.json.
 
-    OMP_NUM_THREADS=1 python benchmarks/kernel.py [--rows 1000000] [--rounds 30]
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--rows 1000000] [--rounds 30]
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ def main() -> None:
     out = np.empty((2, n), np.float32)
     loss = BinaryFocalLoss(GAMMA)
     targets = loss.prepare(labels, None)
-    bound = FocalObjective(loss).bind(labels, None, "xgboost")
+    bound = FocalObjective(loss, n_jobs=1).bind(labels, None, "xgboost")
+    two_threads = FocalObjective(loss, n_jobs=2).bind(labels, None, "xgboost")
 
     def kernel(z, hessian, of=loss):
         return lambda: of.gradient_hessian_prepared(targets, z, hessian, *out)
@@ -108,6 +109,7 @@ def main() -> None:
         "ours, float32, γ=0": kernel(z32, "floored", BinaryFocalLoss(0.0)),
         "ours, float64 in, float32 out, floored": kernel(z64, "floored"),
         "ours, float32, floored, as a host calls it": lambda: bound(z32),
+        "the same, two threads": lambda: two_threads(z32),
         "the finiteness check alone": lambda: raise_if_not_finite(z32, *out),
         "textbook NumPy": lambda: textbook(z32, y),
         "NumPy with expit, float32": lambda: with_expit(z32, y),

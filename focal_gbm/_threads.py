@@ -29,8 +29,8 @@ class RowThreads:
         Numbers a row.
     n_jobs : int or None
         The host's number of threads, as the hosts read it: None or 0 is all cores, or OMP_NUM_THREADS
-        of them, and a negative number leaves that many minus one free. Ours have the cores that the
-        host leaves free, and the host's own where its threads sleep in between.
+        of them, and a negative number leaves that many minus one free. Ours are no more than these, on
+        the cores that the host leaves free, and on the host's own where its threads sleep in between.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def _n_threads(n_jobs: int | None) -> int:
     else:
         wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
         of_host = min(n_cores, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else n_cores
-    return of_host if _host_threads_sleep() else 1 + n_cores - of_host
+    return of_host if _host_threads_sleep() else min(of_host, 1 + n_cores - of_host)
 
 
 def _host_threads_sleep() -> bool:

@@ -112,8 +112,8 @@ class FocalObjective:
         `loss_scale_of_host`.
     n_jobs : int or None, default=None
         The host's number of threads: None or 0 is all cores, or OMP_NUM_THREADS of them; a negative
-        number leaves that many minus one free. The rows are shared out to threads, at most 8, on the
-        cores left free; on the host's own only where OMP_WAIT_POLICY=passive or GOMP_SPINCOUNT up to
+        number leaves that many minus one free. The rows are shared out to no more threads, at most 8, on
+        the cores left free; on the host's own only where OMP_WAIT_POLICY=passive or GOMP_SPINCOUNT up to
         10000 in the environment makes its threads sleep when idle. The result does not depend on it.
 
     Examples
