@@ -2,6 +2,7 @@
 
 import warnings
 
+import lightgbm
 import numpy as np
 import pytest
 from estimators import focal_lgb, focal_xgb
@@ -36,7 +37,12 @@ def test_one_positive_in_a_million(make, gamma):
     y[17] = 1
     model = quietly(make(focal_gamma=gamma, n_estimators=5), X, y)
     p = checked(model, X)[:, 1]
-    assert p.mean() == pytest.approx(1e-6, rel=0.5)
+    if make is focal_lgb and gamma == 0:
+        # Sane as the host is: one leaf of few rows and a Hessian of min_child_weight takes a step of 100s
+        host = lightgbm.LGBMClassifier(n_estimators=5, num_leaves=7, n_jobs=1, verbose=-1).fit(X, y)
+        np.testing.assert_array_equal(p, host.predict_proba(X)[:, 1])
+    else:
+        assert p.mean() == pytest.approx(1e-6, rel=0.5)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0, 5.0])
