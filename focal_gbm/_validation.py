@@ -146,3 +146,14 @@ def check_choice(value: object, choices: Sequence[str], name: str) -> str:
         expected = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {expected}, got {value!r}.")
     return value
+
+
+def one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
+    """Return what a user gave for each evaluation set, None for each where nothing was given."""
+    if values is None:
+        return [None] * n_sets
+    if len(values) != n_sets:
+        raise ValueError(
+            f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}."
+        )
+    return list(values)

@@ -17,7 +17,7 @@ from xgboost import XGBClassifier
 
 from focal_gbm._classifier import FOCAL_PARAMETERS, ClassPlan, FitPlan, FocalClassifierMixin, FocalState, Rows
 from focal_gbm._evaluation import Evaluation
-from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm._validation import FloatArray, check_sample_weight, one_each
 from focal_gbm._xgboost_check import check_model
 from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
 from focal_gbm.losses import MulticlassFocalLoss
@@ -579,14 +579,3 @@ def _checked_bytes(fname: Any) -> bytearray:
 
 def _is_dataframe(data: Any) -> bool:
     return hasattr(data, "columns") or hasattr(data, "column_names")
-
-
-def one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
-    """Return what was given for each evaluation set, None where nothing was."""
-    if values is None:
-        return [None] * n_sets
-    if len(values) != n_sets:
-        raise ValueError(
-            f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}."
-        )
-    return list(values)

@@ -14,7 +14,7 @@ from distributed import default_client
 from lightgbm import DaskLGBMClassifier, DaskLGBMRegressor
 
 from focal_gbm._classifier import ClassPlan
-from focal_gbm._validation import FloatArray, check_choice
+from focal_gbm._validation import FloatArray, check_choice, one_each
 from focal_gbm.dask import _collections as collections
 from focal_gbm.lightgbm import DERIVED_PARAMETERS, FirstRound, FocalLGBMClassifier, baked, evaluation_pairs
 
@@ -120,8 +120,8 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
         train = rows.on_worker(plan, start)
 
         sets = evaluation_pairs(eval_set, eval_X, eval_y)
-        weights = _one_each(eval_sample_weight, len(sets), "eval_sample_weight")
-        scores = _one_each(eval_init_score, len(sets), "eval_init_score")
+        weights = one_each(eval_sample_weight, len(sets), "eval_sample_weight")
+        scores = one_each(eval_init_score, len(sets), "eval_init_score")
         evals = []
         for i, ((data, labels), weight, score) in enumerate(zip(sets, weights, scores, strict=True)):
             if data is X and labels is y and weight is sample_weight and score is init_score:
@@ -287,16 +287,6 @@ class _Rows(NamedTuple):
             constant = collections.constant(self.y, start)
             score = constant if score is None else score + constant
         return self._replace(y=collections.encoded(self.y, plan.state.classes), score=score)
-
-
-def _one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
-    if values is None:
-        return [None] * n_sets
-    if len(values) != n_sets:
-        raise ValueError(
-            f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}."
-        )
-    return list(values)
 
 
 def _if_any(values: Iterable[Any]) -> list[Any] | None:

@@ -10,10 +10,10 @@ from xgboost.dask import DaskXGBClassifier
 
 from focal_gbm._classifier import ClassPlan
 from focal_gbm._evaluation import Evaluation
-from focal_gbm._validation import check_choice
+from focal_gbm._validation import check_choice, one_each
 from focal_gbm.dask import _collections as collections
 from focal_gbm.dask._metrics import DistributedEvalMetrics
-from focal_gbm.xgboost import FocalXGBClassifier, booster_has_no_split, one_each
+from focal_gbm.xgboost import FocalXGBClassifier, booster_has_no_split
 
 
 class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
