@@ -115,7 +115,7 @@ class FitPlan(NamedTuple):
     def _encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         if self.encoder is None:
             return _as_indicator(y, name, n_labels=self.labels.shape[1])
-        return encode_labels(y, self.encoder.classes_, name)
+        return _in_few_bytes(encode_labels(y, self.encoder.classes_, name), self.encoder.classes_)
 
 
 class Rows(NamedTuple):
@@ -187,7 +187,7 @@ class FocalClassifierMixin:
             return self._plan_many_labels(X, labels, sample_weight)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
-        labels = encoder.fit_transform(labels)
+        labels = _in_few_bytes(encoder.fit_transform(labels), encoder.classes_)
         check_two_classes(encoder.classes_)
         weight = check_sample_weight(sample_weight, len(labels))
         counts = _class_counts(labels, weight, encoder.classes_)
@@ -257,7 +257,13 @@ class FocalClassifierMixin:
             encoder=encoder,
             labels=labels,
             sample_weight=weight,
-            objective=objective.bind(labels, weight, self._host, getattr(self, "device", None)),
+            objective=objective.bind(
+                labels,
+                weight,
+                self._host,
+                getattr(self, "device", None),
+                overwrite_raw_prediction=self._host == "xgboost",
+            ),
             start=start,
         )
 
@@ -376,6 +382,11 @@ def loss_of_classes(
     if len(classes) == 2:
         return BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
     return MulticlassFocalLoss(len(classes), gamma, weights)
+
+
+def _in_few_bytes(codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return codes as the smallest type that holds them: a fit keeps those of every row."""
+    return codes.astype(np.min_scalar_type(max(len(classes) - 1, 0)))
 
 
 def check_two_classes(classes: NDArray[Any]) -> None:

@@ -282,6 +282,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if eval_class_weight is not None:
             given = [_item(eval_class_weight, i) for i in range(len(sets))]
             eval_class_weight = [_encoded(weights, plan.encoder) for weights in given]
+        starts: list[FloatArray] = []
         if start.any():
             init_score = _constant_score(start, len(plan.labels))
             # As the host, whose start is part of the first tree: on top of what the user gives.
@@ -290,6 +291,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 _constant_score(start, len(codes), score)
                 for codes, score in zip(eval_labels, given, strict=True)
             ]
+            starts = [init_score, *eval_init_score]
 
         metrics = self._eval_metrics(plan, eval_metric)
         before = dict(vars(self))
@@ -308,7 +310,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 eval_metric=metrics.ours,
                 feature_name=feature_name,
                 categorical_feature=categorical_feature,
-                callbacks=[*(callbacks or []), FirstRound(is_dart), metrics],
+                callbacks=[*(callbacks or []), FirstRound(is_dart, starts), metrics],
                 init_model=init_model,
                 **_evaluation_arguments([data for data, _ in sets], eval_labels, any(known) and not is_dart),
             )
@@ -710,19 +712,31 @@ class FirstRound:
     sets the value, and a reset starts the draws anew.
 
     Where LightGBM's attributes are gone, nothing changes.
+
+    Parameters
+    ----------
+    is_dart : bool
+    starts : sequence of ndarray
+        Scores that the data sets were made with and nobody else needs: LightGBM has copied them, and
+        keeps yet another copy in Python. Both are given back, 8 bytes a row and class each.
     """
 
     before_iteration = True
     order = -1000  # before anything else
 
-    def __init__(self, is_dart: bool) -> None:
+    def __init__(self, is_dart: bool, starts: Sequence[FloatArray] = ()) -> None:
         self._is_dart = is_dart
+        self._starts = starts
 
     def __call__(self, env: Any) -> None:
         """Set the booster up before its first update; LightGBM calls it before every one."""
         if env.iteration != env.begin_iteration:
             return
         env.model._Booster__set_objective_to_none = True
+        for data in (env.model.train_set, *env.model.valid_sets):
+            data.init_score = None  # `get_init_score` asks for a new copy
+        for start in self._starts:
+            start.resize(0, refcheck=False)  # the frames of the host's functions still refer to it
         if self._is_dart and hasattr(env.model, "_Booster__inner_predict"):
             env.model._Booster__inner_predict(data_idx=0)
             with suppress(lightgbm.basic.LightGBMError):  # no feature can be split: nothing to draw

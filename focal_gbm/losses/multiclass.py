@@ -29,7 +29,7 @@ from focal_gbm.losses.binary import HESSIANS
 class MulticlassTargets(NamedTuple):
     """Labels and weights as the kernel wants them, prepared once per fit."""
 
-    label: NDArray[np.intp]  #: index of the true class
+    label: NDArray[np.unsignedinteger[Any]]  #: index of the true class, in as few bytes as hold it
     weight: FloatArray | None  #: α of the true class times the sample weight; None means 1 everywhere
 
     def rows(self, part: slice) -> MulticlassTargets:
@@ -260,7 +260,8 @@ class MulticlassFocalLoss:
             weight = np.asarray(self.alpha, dtype=np.float64)[label]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        return MulticlassTargets(label.astype(np.intp), None if weight is None else weight.astype(dtype))
+        smallest = np.min_scalar_type(self.n_classes - 1)
+        return MulticlassTargets(label.astype(smallest), None if weight is None else weight.astype(dtype))
 
     def loss_prepared(self, targets: MulticlassTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
@@ -295,7 +296,7 @@ class MulticlassFocalLoss:
         """Write gradient and diagonal Hessian of `loss_scale` times the loss; nothing is checked.
 
         `gradient` and `second` are float arrays of the shape of `z`, in any memory order, possibly of
-        lower precision.
+        lower precision; `gradient` may be `z` itself.
         """
         others = _OtherClasses(z)
         margin = FocalMargin(self.gamma, others.n_rows, z.dtype)
@@ -371,7 +372,7 @@ class _OtherClasses:
         self._limit = EXP_LIMIT[z.dtype]
 
     def load(
-        self, z: FloatArray, label: NDArray[np.intp]
+        self, z: FloatArray, label: NDArray[np.unsignedinteger[Any]]
     ) -> tuple[FloatArray, NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
         """Return views of buffers that hold the following for the rows `z`.
 
@@ -384,7 +385,7 @@ class _OtherClasses:
         """
         n_rows, n_classes = z.shape
         u = self.class_work[: z.size].reshape(n_classes, n_rows)
-        true_class = np.multiply(label, n_rows, out=self._true_class[:n_rows])
+        true_class = np.multiply(label, n_rows, out=self._true_class[:n_rows], dtype=np.intp)
         true_class += self._column[:n_rows]
         total, gap, odds = self._row_work[:, :n_rows]
         np.copyto(u, z.T)
