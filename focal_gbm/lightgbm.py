@@ -282,7 +282,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if eval_class_weight is not None:
             given = [_item(eval_class_weight, i) for i in range(len(sets))]
             eval_class_weight = [_encoded(weights, plan.encoder) for weights in given]
-        starts: list[FloatArray] = []
+        starts: list[Any] = []
         if start.any():
             init_score = _constant_score(start, len(plan.labels))
             # As the host, whose start is part of the first tree: on top of what the user gives.
