@@ -331,7 +331,8 @@ feature_weights
         base_margin: ArrayLike | None,
         iteration_range: tuple[int, int] | None,
     ) -> FloatArray:
-        raw: FloatArray = super().predict(
+        # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
+        raw: FloatArray = super(XGBClassifier, self).predict(
             X,
             output_margin=True,
             validate_features=validate_features,
