@@ -18,19 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_array
 
-from focal_gbm._classifier import (
-    FOCAL_PARAMETERS,
-    ClassPlan,
-    FitPlan,
-    FocalClassifierMixin,
-    FocalState,
-    Rows,
-)
+from focal_gbm._classifier import ClassPlan, FitPlan, FocalClassifierMixin, Rows
 from focal_gbm._evaluation import Evaluation
 from focal_gbm._lightgbm_check import check_text
 from focal_gbm._lightgbm_device import check_device
 from focal_gbm._lightgbm_metrics import EvalMetrics
 from focal_gbm._lightgbm_text import add_state, bake, read_state
+from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_from_json
 from focal_gbm._validation import FloatArray, check_sample_weight
 
 # LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts:
@@ -451,7 +445,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         fname : path
         """
         saved = {
-            "estimator": self._state_to_json(),
+            "estimator": self._state_as_json(),
             "best_iteration": self._best_iteration,
             "feature_names": bool(self._fitted_with_feature_names),
         }
@@ -494,7 +488,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             estimator = saved["estimator"]
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"The focal_gbm line of {str(fname)!r} cannot be read: {error}.") from error
-        state, parameters = self._state_from_json(estimator)
+        state, parameters = state_from_json(estimator)
         n_scores = len(state.classes) if len(state.classes) > 2 else 1
         try:
             check_text(text)
@@ -659,7 +653,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 raise ValueError(f"init_model must be a model of LightGBM: {error}") from None
             line = read_state(text)
             if line is not None:
-                others = self._state_from_json(json.loads(line)["estimator"])[0].classes.tolist()
+                others = state_from_json(json.loads(line)["estimator"])[0].classes.tolist()
         if others != classes:
             raise ValueError(f"init_model must have the classes of y, {classes}, got {others}.")
         booster = init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model

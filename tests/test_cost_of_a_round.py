@@ -7,8 +7,8 @@ import pytest
 
 from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss
 from focal_gbm._arrays import BLOCK_SIZE
-from focal_gbm._classifier import FocalState
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._state import FocalState
 
 N_ROWS = 1_000_000
 
