@@ -292,6 +292,9 @@ class FocalClassifierMixin:
             stacklevel=3,
         )
 
+    def _state_as_json(self) -> str:
+        return state_to_json(self._state(), {name: getattr(self, name) for name in FOCAL_PARAMETERS})
+
 
 def _one_a_label(value: Any, sequences: Any, n_labels: int, name: str, symbol: str) -> list[tuple[str, Any]]:
     """Return (name, value) of a parameter for each label, given one for all or a sequence of one each."""
@@ -303,9 +306,6 @@ def _one_a_label(value: Any, sequences: Any, n_labels: int, name: str, symbol: s
             f"labels, got {len(value)}."
         )
     return [(f"{name}[{j}]", one) for j, one in enumerate(value)]
-
-    def _state_as_json(self) -> str:
-        return state_to_json(self._state(), {name: getattr(self, name) for name in FOCAL_PARAMETERS})
 
 
 def loss_of_classes(
