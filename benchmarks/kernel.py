@@ -2,7 +2,8 @@
 
 Nanoseconds a row of one call on 10^6 rows, one thread, against the NumPy that people write, the same with
 SciPy's expit, a vectorised C reference where a compiler is there, and a copy of the same bytes. Contestants
-run in turn; medians and ranges over the rounds. Writes results/kernel.json.
+run in turn; medians and ranges over the rounds. The same for a softmax of 3 and of 10 classes, as each host
+calls it. Writes results/kernel.json.
 
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--rows 1000000] [--rounds 30]
 """
@@ -22,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 from _report import write
-from scipy.special import expit
+from scipy.special import expit, softmax
 
-from focal_gbm import BinaryFocalLoss, FocalObjective
-from focal_gbm.objectives import raise_if_not_finite
+from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss
+from focal_gbm.objectives import is_finite
 
 GAMMA = 2.0
 
@@ -54,6 +55,48 @@ def textbook(z, y):
     du = GAMMA * np.log(pt) + GAMMA + 1
     h = pt * (1 - pt) * (-GAMMA * (1 - pt) ** (GAMMA - 1) * u + (1 - pt) ** GAMMA * du)
     return g, h
+
+
+def textbook_softmax(z, y):
+    """The same for many classes: the gradient, and the Hessian's diagonal as XGBoost's softmax has it."""
+    p = softmax(z.astype(np.float64), axis=1)
+    pt = np.clip(np.take_along_axis(p, y[:, None], axis=1), 1e-15, 1 - 1e-15)
+    a = (1 - pt) ** GAMMA - GAMMA * pt * np.log(pt) * (1 - pt) ** (GAMMA - 1)
+    g = a * (p - (np.arange(z.shape[1]) == y[:, None]))
+    return g, np.maximum(2 * a * p * (1 - p), 1e-16)
+
+
+def many_classes(rng, rounds):
+    """Print and return the rows of the table for many classes."""
+    rows = []
+    for n_classes in (3, 10):
+        n = 1_000_000 // n_classes
+        y = rng.integers(0, n_classes, n)
+        z = rng.normal(size=(n, n_classes)).astype(np.float32)
+        z64 = np.asfortranarray(z, dtype=np.float64)
+        focal = FocalObjective(MulticlassFocalLoss(n_classes, GAMMA), n_jobs=1)
+        xgb, lgb = focal.bind(y, None, "xgboost"), focal.bind(y, None, "lightgbm")
+        times = {
+            name: median_ns(n, rounds, call, *arguments)
+            for name, call, *arguments in (
+                ("float32, as XGBoost calls it", xgb, z),
+                ("float64, as LightGBM calls it", lgb, z64),
+                ("textbook NumPy", textbook_softmax, z, y),
+            )
+        }
+        for name, ns in times.items():
+            rows.append({"contestant": f"softmax of {n_classes}, {name}", "ns": ns})
+            print(f"{rows[-1]['contestant']:<45}{ns:8.2f}")
+    return rows
+
+
+def median_ns(n, rounds, call, *arguments):
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        call(*arguments)
+        seconds.append(time.perf_counter() - started)
+    return round(float(np.median(seconds)) / n * 1e9, 2)
 
 
 def with_expit(z, y):
@@ -110,7 +153,7 @@ def main() -> None:
         "ours, float64 in, float32 out, floored": kernel(z64, "floored"),
         "ours, float32, floored, as a host calls it": lambda: bound(z32),
         "the same, two threads": lambda: two_threads(z32),
-        "the finiteness check alone": lambda: raise_if_not_finite(z32, *out),
+        "the finiteness check alone": lambda: [is_finite(array) for array in (z32, *out)],
         "textbook NumPy": lambda: textbook(z32, y),
         "NumPy with expit, float32": lambda: with_expit(z32, y),
         "copy of the same bytes (8 in, 8 out)": lambda: np.copyto(out, source),
@@ -136,6 +179,7 @@ def main() -> None:
         low, median, high = np.percentile(values, [10, 50, 90])
         rows.append({"contestant": name, "ns": round(median, 2), "p10": round(low, 2), "p90": round(high, 2)})
         print(f"{name:<45}{median:8.2f}  [{low:.2f}, {high:.2f}]   {median / ours:6.2f} × ours")
+    rows += many_classes(rng, arguments.rounds)
     write("kernel", f"kernel.py --rows {n} --rounds {arguments.rounds}", rows)
 
 

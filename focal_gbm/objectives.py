@@ -233,7 +233,7 @@ class FocalObjective:
 
         def work(i: int) -> None:
             rows = threads.parts[i]
-            if not _is_finite(z[rows]):
+            if not is_finite(z[rows]):
                 return  # and leave it to be named
             gradient, hessian = out[0][rows], out[1][rows]
             # what is not finite is raised on; NumPy keeps this setting thread by thread
@@ -241,7 +241,7 @@ class FocalObjective:
                 self.loss.gradient_hessian_prepared(
                     targets.parts[i], z[rows], self.hessian, gradient, hessian, **options
                 )
-            finite[i] = _is_finite(gradient) and _is_finite(hessian)
+            finite[i] = is_finite(gradient) and is_finite(hessian)
 
         threads.run(work)
         if not all(finite):
@@ -344,7 +344,7 @@ def _copy(a: Any) -> Any:
     return a.copy() if isinstance(a, np.ndarray) else a
 
 
-def _is_finite(array: FloatArray) -> bool:
+def is_finite(array: FloatArray) -> bool:
     """Say whether all numbers are finite; where their sum is, one pass tells."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all())
@@ -352,7 +352,7 @@ def _is_finite(array: FloatArray) -> bool:
 
 def _raise_if_not_finite(raw_prediction: FloatArray) -> None:
     """Raise on a NaN or an infinity, of which there may be finite gradients: what led there is not sound."""
-    if not _is_finite(raw_prediction):
+    if not is_finite(raw_prediction):
         row = _first_not_finite(raw_prediction)
         raise ValueError(
             f"The focal objective must return finite numbers, which it cannot at row {row}, where the raw "
@@ -363,8 +363,8 @@ def _raise_if_not_finite(raw_prediction: FloatArray) -> None:
 
 def _raise_if_not_finite_results(gradient: FloatArray, hessian: FloatArray) -> None:
     """Raise on a NaN or an infinity, which either host would take without a word."""
-    if not (_is_finite(gradient) and _is_finite(hessian)):
-        row = min(_first_not_finite(array) for array in (gradient, hessian) if not _is_finite(array))
+    if not (is_finite(gradient) and is_finite(hessian)):
+        row = min(_first_not_finite(array) for array in (gradient, hessian) if not is_finite(array))
         raise ValueError(
             f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
             f"{hessian[row]} at row {row}: sample_weight or alpha is too large for float32."
