@@ -10,7 +10,8 @@ import lightgbm
 import pytest
 import xgboost
 
-from focal_gbm import UntestedHostWarning
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedHostWarning
+from focal_gbm._classifier import FOCAL_PARAMETERS
 from focal_gbm._hosts import NEWEST_TESTED, warn_if_untested
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +66,23 @@ def test_a_later_host_is_heard_of(monkeypatch, host, later):
 def test_a_release_that_was_tested_passes_in_silence(monkeypatch, host):
     major, minor = NEWEST_TESTED[host]
     for installed in (f"{major}.{minor}.7", f"{major}.0.0", f"{major - 1}.{minor + 1}.0", "unknown"):
-        loaded_beside(monkeypatch, host, installed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            loaded_beside(monkeypatch, host, installed)
+
+
+@pytest.mark.parametrize(
+    ("ours", "host"),
+    [(FocalXGBClassifier, xgboost.XGBClassifier), (FocalLGBMClassifier, lightgbm.LGBMClassifier)],
+)
+def test_defaults_are_those_of_the_host(ours, host):
+    """Also where the signature repeats them, and whatever a later host makes of them."""
+    params = ours().get_params()
+    assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
+        "focal_gamma": 2.0, "focal_alpha": None, "focal_scale": "host", "hessian": "floored",
+        "probability": "posterior",
+    }  # fmt: skip
+    assert params == host().get_params()
 
 
 def test_the_warning_can_be_filtered():
