@@ -70,7 +70,7 @@ class Watched(FocalSearchCV):
 
 def host_params(make):
     """Sampling of rows and columns, so that a candidate that shifted the draws of the next would be seen."""
-    params = {"subsample": 0.7, "colsample_bytree": 0.6, "n_estimators": 40}
+    params = {"subsample": 0.7, "colsample_bytree": 0.6, "n_estimators": 20}
     return params if make is focal_xgb else {**params, "subsample_freq": 1}
 
 
@@ -110,7 +110,7 @@ def test_candidates_are_the_estimators_fitted_by_hand(make, table, kind, weighte
             assert search.cv_results_[f"split{fold}_n_rounds"][i] == rounds_of(model) == rounds_of(found)
             score = keep(model, *test) if WEIGHTS_ARE_SCORED else keep(model, *test[:2])
             assert search.cv_results_[f"split{fold}_test_score"][i] == score
-            stopped_early.add(rounds_of(model) < 37)
+            stopped_early.add(rounds_of(model) < 17)
     assert stopped_early == {True, False}
 
 
