@@ -11,8 +11,8 @@ import pytest
 import xgboost
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedHostWarning
-from focal_gbm._classifier import FOCAL_PARAMETERS
 from focal_gbm._hosts import NEWEST_TESTED, warn_if_untested
+from focal_gbm._state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 HOSTS = {"xgboost": xgboost, "lightgbm": lightgbm}
