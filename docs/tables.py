@@ -1,6 +1,7 @@
 """A Sphinx extension: tables of the documentation, from benchmarks/results, so that no number drifts."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -48,9 +49,58 @@ def probabilities(name: str) -> str:
     return markdown(header, [[label, *values] for label, values in rows.items()], over + source)
 
 
+QUANTITIES = ("loss", "gradient", "Hessian", "probability", "start")
+
+
+def power(value: float) -> str:
+    """Return two digits, without the zeros that fill an exponent."""
+    if 0.01 <= value < 100:
+        return f"{value:.2g}"
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:.1e}")
+
+
+def accuracy() -> str:
+    """Return the largest relative error of every formula of ours, for each γ."""
+    frame, source = load("accuracy_of_derivatives")
+    ours = frame[frame["contestant"] == "focal_gbm"]
+    gammas = ours["gamma"].unique()
+    rows = []
+    for (dtype, formula), some in ours.groupby(["dtype", "formula"], sort=False):
+        for quantity in QUANTITIES:
+            errors = some[some["quantity"] == quantity.lower()].set_index("gamma")["error"]
+            if len(errors):
+                rows.append([f"{quantity}, {formula}", dtype, *(power(errors[gamma]) for gamma in gammas)])
+    rows.sort(key=lambda row: row[1], reverse=True)
+    return markdown(["formula", "type", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
+
+
+def accuracy_of_peers() -> str:
+    """Return how far the derivatives of others are right, gradient / Hessian."""
+    frame, source = load("accuracy_of_derivatives")
+    frame = frame[frame["right_up_to"].notna() & ~frame["contestant"].str.contains("clipped")]
+    header, rows = ["", "type"], []
+    for gamma in (0.5, 2):
+        header += [f"γ={gamma}: relative error", "right up to", "not finite"]
+    for (dtype, name), some in frame.groupby(["dtype", "contestant"], sort=False):
+        known = some["version"].iloc[0]
+        cells = [f"{name} {known}" if isinstance(known, str) else name, dtype]
+        for gamma in (0.5, 2):
+            pair = some[some["gamma"] == gamma].sort_values("quantity")  # gradient, Hessian
+            cells += [
+                " / ".join(map(power, pair["error"])),
+                " / ".join(f"{margin:g}" for margin in pair["right_up_to"]),
+                " / ".join(f"{count:g}" for count in pair["not_finite"]),
+            ]
+        rows.append(cells)
+    rows.sort(key=lambda row: row[1], reverse=True)
+    return markdown(header, rows, source)
+
+
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
+    for table in (accuracy, accuracy_of_peers):
+        (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
         text = probabilities(f"probabilities_{kind}")
         (GENERATED / f"probabilities_{kind}.md").write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm._hosts import UntestedHostWarning
     from focal_gbm.counts import ClassCounts
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm import FocalLGBMClassifier
@@ -33,6 +34,7 @@ _MODULES = {
     "FocusDisplay": "display",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",
+    "UntestedHostWarning": "_hosts",
     "focal_loss": "metrics",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "FocusDisplay",
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",
+    "UntestedHostWarning",
     "__version__",
     "focal_loss",
 ]

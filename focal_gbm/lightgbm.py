@@ -20,12 +20,15 @@ from sklearn.utils.validation import check_array
 
 from focal_gbm._classifier import ClassPlan, FitPlan, FocalClassifierMixin, Rows
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._hosts import warn_if_untested
 from focal_gbm._lightgbm_check import check_text
 from focal_gbm._lightgbm_device import check_device
 from focal_gbm._lightgbm_metrics import EvalMetrics
 from focal_gbm._lightgbm_text import add_state, bake, read_state
 from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_from_json
 from focal_gbm._validation import FloatArray, check_sample_weight
+
+warn_if_untested("lightgbm", lightgbm.__version__)
 
 # LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts:
 # its own name, then the shorter alias.

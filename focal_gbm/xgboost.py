@@ -17,11 +17,14 @@ from xgboost import XGBClassifier
 
 from focal_gbm._classifier import ClassPlan, FitPlan, FocalClassifierMixin, Rows
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._hosts import warn_if_untested
 from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_from_json
 from focal_gbm._validation import FloatArray, check_sample_weight, one_each
 from focal_gbm._xgboost_check import check_model
 from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
 from focal_gbm.losses import MulticlassFocalLoss
+
+warn_if_untested("xgboost", xgboost.__version__)
 
 #: Name of the booster's attribute that holds our part of the model. The host keeps and ignores it.
 _ATTRIBUTE = "focal_gbm"

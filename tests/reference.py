@@ -14,6 +14,9 @@ from mpmath import mpf
 #: 1 - p keeps more than 100 digits of these where it is smallest, at p = exp(-300).
 DIGITS = 250
 
+#: A start lies where p and 1 - p have a dozen digits.
+START_DIGITS = 60
+
 
 class Derivatives(NamedTuple):
     """Loss and derivatives at one point, as floats."""
@@ -47,11 +50,36 @@ def posterior_logit(
     gamma: float | tuple[float, float], z: float, class_weights: tuple[float, float] = (1.0, 1.0)
 ) -> float:
     """Return log(η / (1-η)) of the η at which ``η α_1 g_1(z) + (1-η) α_0 g_0(z)`` is zero."""
-    gammas = gamma if isinstance(gamma, tuple) else (gamma, gamma)
     with mpmath.workdps(DIGITS):
-        x = mpf(z)
-        g0, g1 = (
-            mpf(class_weights[y]) * mpmath.diff(lambda u, y=y: binary_focal_loss(mpf(gammas[y]), y, u), x)
-            for y in (0, 1)
-        )
+        g0, g1 = _gradients(gamma, mpf(z), class_weights)
         return float(mpmath.log(g0) - mpmath.log(-g1))
+
+
+@cache
+def posterior(
+    gamma: float | tuple[float, float], z: float, class_weights: tuple[float, float] = (1.0, 1.0)
+) -> tuple[float, float]:
+    """Return (1-η, η) of that η."""
+    with mpmath.workdps(DIGITS):
+        g0, g1 = _gradients(gamma, mpf(z), class_weights)
+        return float(-g1 / (g0 - g1)), float(g0 / (g0 - g1))
+
+
+def start(gamma: float, weight: float, near: float) -> float:
+    """Return the zero of ``weight g_1(z) + g_0(z)`` that lies near a number."""
+    with mpmath.workdps(START_DIGITS):
+        target = -mpmath.log(mpf(weight))
+
+        def excess(z):
+            g0, g1 = _gradients(gamma, z, (1.0, 1.0))
+            return mpmath.log(g0) - mpmath.log(-g1) + target
+
+        return float(mpmath.findroot(excess, mpf(near)))
+
+
+def _gradients(gamma, z, class_weights):
+    gammas = gamma if isinstance(gamma, tuple) else (gamma, gamma)
+    return [
+        mpf(class_weights[y]) * mpmath.diff(lambda u, y=y: binary_focal_loss(mpf(gammas[y]), y, u), z)
+        for y in (0, 1)
+    ]

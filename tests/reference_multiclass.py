@@ -14,6 +14,9 @@ from mpmath import mpf
 #: 1 - p keeps more than 100 digits of these where it is smallest, at about exp(-300).
 DIGITS = 250
 
+#: A start lies where p and 1 - p have a dozen digits.
+START_DIGITS = 60
+
 
 class Derivatives(NamedTuple):
     """Everything at one row; arrays hold one entry a class."""
@@ -26,7 +29,7 @@ class Derivatives(NamedTuple):
 
 
 def _softmax(z):
-    e = [mpmath.exp(mpf(float(x))) for x in z]
+    e = [mpmath.exp(x if isinstance(x, mpf) else mpf(float(x))) for x in z]
     total = mpmath.fsum(e)
     return [x / total for x in e]
 
@@ -71,15 +74,40 @@ def derivatives(gamma: float, t: int, z: np.ndarray) -> Derivatives:
 def log_posterior(
     gamma: float | tuple[float, ...], z: np.ndarray, class_weights: tuple[float, ...]
 ) -> np.ndarray:
-    """Return log η where ``Σ_t η_t α_t gradient(t)`` is zero.
-
-    gradient(t) is ``w_t (p - e_t)``, so that ``η_t α_t w_t`` is proportional to p_t.
-    """
-    gammas = gamma if isinstance(gamma, tuple) else (gamma,) * len(class_weights)
+    """Return log η where ``Σ_t η_t α_t gradient(t)`` is zero."""
     with mpmath.workdps(DIGITS):
-        eta = [
-            -1 / (_slope_of_loss(x, mpf(g)) * mpf(float(a)))
-            for x, g, a in zip(_softmax(z), gammas, class_weights, strict=True)
-        ]
-        total = mpmath.fsum(eta)
-        return np.array([float(mpmath.log(x / total)) for x in eta])
+        return np.array([float(mpmath.log(x)) for x in _posterior(gamma, z, class_weights)])
+
+
+def posterior(
+    gamma: float | tuple[float, ...], z: np.ndarray, class_weights: tuple[float, ...]
+) -> np.ndarray:
+    """Return that η."""
+    with mpmath.workdps(DIGITS):
+        return np.array([float(x) for x in _posterior(gamma, z, class_weights)])
+
+
+def start(gamma: float, weights: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Return the scores of mean 0, near some, at which ``Σ_t weights_t gradient(t)`` is zero."""
+    with mpmath.workdps(START_DIGITS):
+        total = mpmath.fsum(map(mpf, weights))
+
+        def excess(*z):
+            eta = _posterior(gamma, [*z, -mpmath.fsum(z)], (1.0,) * len(weights))
+            return [mpmath.log(x) - mpmath.log(mpf(w) / total) for x, w in zip(eta, weights, strict=True)][
+                :-1
+            ]
+
+        z = list(mpmath.findroot(excess, [mpf(float(x)) for x in near[:-1]]))
+        return np.array([float(x) for x in [*z, -mpmath.fsum(z)]])
+
+
+def _posterior(gamma, z, class_weights):
+    """Gradient(t) is ``w_t (p - e_t)``, so that ``η_t α_t w_t`` is proportional to p_t."""
+    gammas = gamma if isinstance(gamma, tuple) else (gamma,) * len(class_weights)
+    eta = [
+        -1 / (_slope_of_loss(x, mpf(g)) * mpf(float(a)))
+        for x, g, a in zip(_softmax(z), gammas, class_weights, strict=True)
+    ]
+    total = mpmath.fsum(eta)
+    return [x / total for x in eta]

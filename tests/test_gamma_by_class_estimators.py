@@ -49,7 +49,7 @@ def test_probabilities_are_true(make, gamma):
     assert model.predict_proba(test.X)[:, 1].mean() == pytest.approx(test.probability.mean(), abs=0.015)
     # and the scores alone are not
     score = expit(model.decision_function(test.X))
-    assert np.abs(score - test.probability).mean() > 2 * off[1]
+    assert np.abs(score - test.probability).mean() > 1.8 * off[1]
 
 
 def test_probabilities_of_many_classes_are_true(make):

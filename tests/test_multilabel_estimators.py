@@ -309,23 +309,26 @@ def test_a_saved_model_is_restored(table, strategy, suffix, tmp_path):
     assert_array_equal(restored.predict_proba(table.X), model.predict_proba(table.X))
 
 
-@strategies
-def test_a_saved_model_stands_alone(table, strategy, tmp_path):
+def test_a_saved_model_stands_alone(table, tmp_path):
     """In a process that has xgboost alone it predicts σ(z)."""
-    model = focal_xgb(focal_alpha=ALPHA, multi_strategy=strategy).fit(table.X, table.y)
-    model.save_model(tmp_path / "model.ubj")
+    scores = {}
+    for strategy in ("one_output_per_tree", "multi_output_tree"):
+        model = focal_xgb(focal_alpha=ALPHA, multi_strategy=strategy).fit(table.X, table.y)
+        model.save_model(tmp_path / f"{strategy}.ubj")
+        scores[strategy] = expit(model.decision_function(table.X).astype(np.float64))
     np.save(tmp_path / "X.npy", table.X)
     script = """
         import sys, numpy, xgboost
         data = numpy.load("X.npy")
-        booster = xgboost.Booster(model_file="model.ubj")
-        numpy.save("alone.npy", booster.predict(xgboost.DMatrix(data)))
+        for name in ("one_output_per_tree", "multi_output_tree"):
+            booster = xgboost.Booster(model_file=f"{name}.ubj")
+            numpy.save(f"{name}.npy", booster.predict(xgboost.DMatrix(data)))
         assert not any(name.startswith("focal_gbm") for name in sys.modules)
         """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, env=environment, check=True)
-    score = expit(model.decision_function(table.X).astype(np.float64))
-    assert_allclose(np.load(tmp_path / "alone.npy"), score, atol=1e-6, rtol=0)
+    for strategy, score in scores.items():
+        assert_allclose(np.load(tmp_path / f"{strategy}.npy"), score, atol=1e-6, rtol=0)
 
 
 def test_pickle_clone_and_parameters_after_a_fit(table, model):

@@ -1,13 +1,18 @@
-"""Properties of the public interface on random tables: shapes, types, layouts, labels, weights, γ, α."""
+"""Properties of the public interface on random tables: shapes, types, layouts, labels, weights, γ, α.
+
+Of two classes, of several, and of many labels, which XGBoost alone takes without a wrapper.
+"""
 
 import pickle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from estimators import focal_lgb, focal_xgb
+import xgboost
+from estimators import BOTH, focal_lgb, focal_xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,12 +20,23 @@ from sklearn.base import clone
 
 from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss
 
-MAKE = {"xgboost": focal_xgb, "lightgbm": focal_lgb}
 GAMMAS = st.sampled_from([0.0, 0.3, 1.0, 2.0, 5.0])
-ALPHAS = st.sampled_from([None, "balanced", "effective", [1.0, 3.0]])
-LABELS = st.sampled_from([(0, 1), (-1, 7), ("no", "yes"), (False, True), (1.0, 2.0)])
+ALPHAS = st.sampled_from([None, "balanced", "effective", "by class"])
+#: By the kind of target; for many labels, their number.
+LABELS = {
+    "binary": st.sampled_from([(0, 1), (-1, 7), ("no", "yes"), (False, True), (1.0, 2.0)]),
+    "multiclass": st.sampled_from(
+        [(0, 1, 2), (-3, 0, 5, 700), ("ant", "bee", "cow", "dog"), ("10", "9", "1", "é", ""), (0.0, 2.0, 4.0)]
+    ),
+    "multilabel": st.sampled_from([2, 3]),
+}
 ROWS = st.integers(30, 200)
 SEEDS = st.integers(0, 10**6)
+
+each_kind = pytest.mark.parametrize(
+    ("host", "kind"),
+    [(host, kind) for host in BOTH for kind in LABELS if (host, kind) != ("lightgbm", "multilabel")],
+)
 
 
 def layout(X, how):
@@ -38,66 +54,90 @@ def layout(X, how):
 
 
 def table_of(seed, n_rows, labels, n_features=3):
+    """Every class is there, and every label in some row."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, n_features))
-    codes = (X[:, 0] + rng.normal(size=n_rows) > 0.5).astype(int)
-    codes[:2] = 0, 1
-    return X, np.array(labels)[codes], rng.uniform(0.1, 3.0, n_rows)
+    if isinstance(labels, int):
+        y = (X[:, :1] + rng.normal(size=(n_rows, labels)) > 0.5).astype(int)
+        y[:2] = [[0], [1]]
+    else:
+        n_classes = len(labels)
+        # the first class is the most frequent one
+        codes = np.floor((X[:, 0] + rng.normal(size=n_rows) + 0.5) * n_classes / 3).clip(0, n_classes - 1)
+        codes[:n_classes] = np.arange(n_classes)
+        y = np.array(labels)[codes.astype(int)]
+    return X, y, rng.uniform(0.1, 3.0, n_rows)
+
+
+def alpha_of(alpha, labels):
+    if alpha != "by class":
+        return alpha
+    if isinstance(labels, int):
+        return [0.2, "balanced", {0: 1.0, 1: 3.0}][:labels]
+    return np.linspace(1.0, 3.0, len(labels)).tolist()
 
 
 def small(host, **params):
     of_host = {"min_child_weight": 0.0} if host == "xgboost" else {"min_child_samples": 2}
-    return MAKE[host](n_estimators=3, **of_host, **params)
+    return BOTH[host](**{"n_estimators": 3, **of_host, **params})
 
 
-@pytest.mark.parametrize("host", MAKE)
+@each_kind
 @settings(max_examples=15)
 @given(
-    seed=SEEDS, n_rows=ROWS, labels=LABELS, gamma=GAMMAS, alpha=ALPHAS,
+    data=st.data(), seed=SEEDS, n_rows=ROWS, gamma=GAMMAS, alpha=ALPHAS,
     how=st.sampled_from(["F", "strided", "reversed", "read-only"]),
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.uint8]),
 )  # fmt: skip
-def test_layout_does_not_matter(host, seed, n_rows, labels, gamma, alpha, how, dtype):
+def test_layout_does_not_matter(host, kind, data, seed, n_rows, gamma, alpha, how, dtype):
+    labels = data.draw(LABELS[kind])
     X, y, weight = table_of(seed, n_rows, labels)
     X = np.clip(X * 30 + 100, 0, 250).astype(dtype)
-    plain = small(host, focal_gamma=gamma, focal_alpha=alpha).fit(X, y, sample_weight=weight)
-    other = small(host, focal_gamma=gamma, focal_alpha=alpha)
-    other.fit(layout(X, how), layout(y, how) if how == "read-only" else y, sample_weight=weight[::-1][::-1])
+    params = {"focal_gamma": gamma, "focal_alpha": alpha_of(alpha, labels)}
+    plain = small(host, **params).fit(X, y, sample_weight=weight)
+    other = small(host, **params)
+    other_y = layout(y, how) if how == "read-only" or y.ndim == 2 else y
+    other.fit(layout(X, how), other_y, sample_weight=weight[::-1][::-1])
     assert_array_equal(other.predict_proba(layout(X, how)), plain.predict_proba(X))
-    assert set(plain.predict(X)) <= set(plain.classes_)
-    assert plain.classes_.dtype == np.array(labels).dtype
+    assert np.isin(plain.predict(X), plain.classes_).all()
+    if kind != "multilabel":
+        assert plain.classes_.dtype == np.array(labels).dtype
 
 
-@pytest.mark.parametrize("host", MAKE)
+@each_kind
 @settings(max_examples=15)
-@given(seed=SEEDS, n_rows=ROWS, labels=LABELS, gamma=GAMMAS)
-def test_odd_indices_of_pandas_do_not_matter(host, seed, n_rows, labels, gamma):
-    X, y, weight = table_of(seed, n_rows, labels)
+@given(data=st.data(), seed=SEEDS, n_rows=ROWS, gamma=GAMMAS)
+def test_odd_indices_of_pandas_do_not_matter(host, kind, data, seed, n_rows, gamma):
+    X, y, weight = table_of(seed, n_rows, data.draw(LABELS[kind]))
     index = np.random.default_rng(seed).permutation(n_rows) // 2 - 5  # unsorted, twice each, negative
     frame = pd.DataFrame(X, index=index, columns=list("abc"))
+    target = (pd.Series if y.ndim == 1 else pd.DataFrame)(y, index=index[::-1])
     model = small(host, focal_gamma=gamma)
-    model.fit(frame, pd.Series(y, index=index[::-1]), sample_weight=pd.Series(weight))
+    model.fit(frame, target, sample_weight=pd.Series(weight))
     plain = small(host, focal_gamma=gamma).fit(X, y, sample_weight=weight)
     assert_array_equal(model.predict_proba(frame), plain.predict_proba(X))
+    assert_array_equal(model.predict(frame), plain.predict(X))
 
 
-@pytest.mark.parametrize("host", MAKE)
+@each_kind
 @settings(max_examples=15)
 @given(
-    seed=SEEDS, n_rows=ROWS, labels=LABELS, gamma=GAMMAS, alpha=ALPHAS,
+    data=st.data(), seed=SEEDS, n_rows=ROWS, gamma=GAMMAS, alpha=ALPHAS,
     hessian=st.sampled_from(["floored", "exact", "majorizing"]),
     probability=st.sampled_from(["posterior", "score"]), scale=st.sampled_from(["host", 1.0, 0.25]),
 )  # fmt: skip
-def test_round_trips(host, seed, n_rows, labels, gamma, alpha, hessian, probability, scale):
+def test_round_trips(host, kind, data, seed, n_rows, gamma, alpha, hessian, probability, scale):
+    labels = data.draw(LABELS[kind])
     params = {
-        "focal_gamma": gamma, "focal_alpha": alpha, "hessian": hessian, "probability": probability,
-        "focal_scale": scale,
+        "focal_gamma": gamma, "focal_alpha": alpha_of(alpha, labels), "hessian": hessian,
+        "probability": probability, "focal_scale": scale,
     }  # fmt: skip
     X, y, weight = table_of(seed, n_rows, labels)
     model = small(host, **params).fit(X, y, sample_weight=weight)
     p = model.predict_proba(X)
     assert np.isfinite(p).all()
-    assert_allclose(p.sum(axis=1), 1.0, atol=1e-6)
+    if kind != "multilabel":
+        assert_allclose(p.sum(axis=1), 1.0, atol=1e-6)
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), p)
     copy = clone(model)
     assert {name: copy.get_params()[name] for name in params} == params
@@ -107,11 +147,56 @@ def test_round_trips(host, seed, n_rows, labels, gamma, alpha, hessian, probabil
     with TemporaryDirectory() as folder:
         path = Path(folder) / ("model.ubj" if host == "xgboost" else "model.txt")
         model.save_model(path)
-        restored = MAKE[host]()
+        restored = BOTH[host]()
         restored.load_model(path)
     assert_array_equal(restored.predict_proba(X), p)
     assert_array_equal(restored.predict(X), model.predict(X))
+    assert_array_equal(restored.classes_, model.classes_)
     assert {name: restored.get_params()[name] for name in params} == params
+
+
+@each_kind
+@settings(max_examples=15)
+@given(data=st.data(), seed=SEEDS, n_rows=ROWS, weighted=st.booleans())
+def test_gamma_zero_is_the_host(host, kind, data, seed, n_rows, weighted):
+    X, y, weight = table_of(seed, n_rows, data.draw(LABELS[kind]))
+    codes = y if kind == "multilabel" else np.unique(y, return_inverse=True)[1]
+    # Rows of one gradient make splits of one gain, between which XGBoost decides by the last bit
+    fit = {"sample_weight": weight} if weighted or host == "xgboost" else {}
+    params = {"n_estimators": 3, "n_jobs": 1}
+    if host == "xgboost":
+        params |= {"max_depth": 3, "min_child_weight": 0.0}
+        ours = focal_xgb(focal_gamma=0.0, **params).fit(X, y, **fit)
+        # Its own start is a Newton step for two classes, and for more that of shares to which it adds 1e-6
+        own = xgboost.XGBClassifier(**params, base_score=ours.intercept_.tolist()).fit(X, codes, **fit)
+        raw, tolerance = own.predict(X, output_margin=True), 1e-5
+    else:
+        params |= {"num_leaves": 7, "min_child_samples": 2, "verbose": -1}
+        ours = focal_lgb(focal_gamma=0.0, **params).fit(X, y, **fit)
+        own = lightgbm.LGBMClassifier(**params).fit(X, codes, **fit)
+        # the host multiplies weights into its gradients in float32
+        raw, tolerance = own.predict(X, raw_score=True), 1e-6 if weighted else 1e-9
+    assert_allclose(ours.decision_function(X), raw, atol=tolerance, rtol=0)
+    assert_allclose(ours.predict_proba(X), own.predict_proba(X), atol=3e-6, rtol=0)
+
+
+@each_kind
+@settings(max_examples=15)
+@given(data=st.data(), seed=SEEDS, n_rows=st.integers(30, 120), gamma=GAMMAS, alpha=ALPHAS)
+def test_whole_weights_are_copies(host, kind, data, seed, n_rows, gamma, alpha):
+    """To the last bit of an XGBoost model, whose sums of so few gradients are exact.
+
+    LightGBM counts rows for its bins and leaves: of its models the start, and with it α.
+    """
+    labels = data.draw(LABELS[kind])
+    X, y, _ = table_of(seed, n_rows, labels)
+    weight = np.random.default_rng(seed + 1).integers(1, 9, n_rows)
+    many = np.repeat(np.arange(n_rows), weight)
+    start_only = {"learning_rate": 1e-12} if host == "lightgbm" else {}
+    model = small(host, focal_gamma=gamma, focal_alpha=alpha_of(alpha, labels), **start_only)
+    weighted = clone(model).fit(X, y, sample_weight=weight).predict_proba(X)
+    repeated = clone(model).fit(X[many], y[many]).predict_proba(X)
+    assert_allclose(weighted, repeated, atol=0 if host == "xgboost" else 1e-9, rtol=0)
 
 
 # Of the losses

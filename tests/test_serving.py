@@ -201,22 +201,33 @@ def test_converted_wrongly(data, params, convert, focal):
     "convert",
     [
         lambda data: treelite_score(focal_lgb(linear_tree=True).fit(data[0], data[1]).booster_, data[0]),
-        lambda data: onnx_score(focal_xgb(booster="dart").fit(data[0], data[1]).get_booster(), data[0]),
         lambda data: treelite_score(named_xgb(data), data[0]),
         lambda data: onnx_score(named_xgb(data), data[0]),
     ],
-    ids=["linear trees, treelite", "dart of xgboost, onnx", "data frame, treelite", "data frame, onnx"],
+    ids=["linear trees, treelite", "data frame, treelite", "data frame, onnx"],
 )
 def test_refused(data, convert):
     pytest.importorskip("treelite")
     pytest.importorskip("onnxmltools")
     # their own errors, of several kinds
-    with pytest.raises(Exception, match=r"linear trees|gbtree_model_param|categor|feature names"):
+    with pytest.raises(Exception, match=r"linear trees|categor|feature names"):
         convert(data)
 
 
 def named_xgb(data):
     return focal_xgb(enable_categorical=True).fit(with_categories(data[0]), data[1]).get_booster()
+
+
+def test_dart_of_xgboost_is_refused_or_wrong_in_onnx(data):
+    X, y, _ = data
+    model = focal_xgb(booster="dart", rate_drop=0.3).fit(X, y)
+    try:
+        score = onnx_score(model.get_booster(), X)[1]
+    except (
+        KeyError
+    ):  # of a model of XGBoost 3.2; in the format of 3.4 the weights of the trees are overlooked
+        return
+    assert not np.allclose(score, score_of(model, X), atol=1e-2)
 
 
 def test_many_labels_of_onnx_are_wrong(data):

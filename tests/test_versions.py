@@ -1,18 +1,21 @@
 """The oldest versions that are declared are those that are tested, and newer hosts are heard of."""
 
+import importlib.util
 import re
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+import lightgbm
 import pytest
-from estimators import focal_xgb
+import xgboost
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedHostWarning
+from focal_gbm._hosts import NEWEST_TESTED, warn_if_untested
+from focal_gbm._state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
-
-#: The newest releases that the whole suite ran on. A later one is not known to fail, but was not looked at:
-#: XGBoost announced `enable_categorical=True` as the default and another `min_child_weight`.
-SEEN = {"xgboost": (3, 2), "lightgbm": (4, 7)}
+HOSTS = {"xgboost": xgboost, "lightgbm": lightgbm}
 
 
 def lower_bounds():
@@ -36,17 +39,54 @@ def test_constraints_are_the_lower_bounds():
         assert not rest.strip("0."), f"{package}: {pinned[package]} is later than {bound}"
 
 
-@pytest.mark.parametrize("host", SEEN)
+@pytest.mark.parametrize("host", HOSTS)
 def test_the_host_was_looked_at(host):
-    """A release later than SEEN fails here: read its notes, run the whole suite, and raise SEEN."""
-    assert tuple(map(int, version(host).split(".")[:2])) <= SEEN[host]
+    """A release later than those fails here: read its notes, run the whole suite, and raise the number."""
+    assert tuple(map(int, version(host).split(".")[:2])) <= NEWEST_TESTED[host]
 
 
-def test_defaults_of_xgboost_that_are_announced_to_change():
-    """Equality with the host at γ=0 holds whatever they are; what the README says of them does not."""
-    model = focal_xgb()
-    assert model.get_params()["enable_categorical"] is False
-    assert model.get_params()["min_child_weight"] is None  # the booster's own, 1
+def loaded_beside(monkeypatch, host, installed):
+    """Run the estimator's module, not the one that is loaded, beside a host of another version."""
+    monkeypatch.setattr(HOSTS[host], "__version__", installed)
+    spec = importlib.util.find_spec(f"focal_gbm.{host}")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("later", ["{}.{}.0", "{}.{}.0rc1", "{}.{}.0.99", "99.0.0"])
+def test_a_later_host_is_heard_of(monkeypatch, host, later):
+    major, minor = NEWEST_TESTED[host]
+    installed = later.format(major, minor + 1)
+    message = rf"^{host} {re.escape(installed)} is later than .* or install '{host}<{major}\.{minor + 1}'\.$"
+    with pytest.warns(UntestedHostWarning, match=message):
+        loaded_beside(monkeypatch, host, installed)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_release_that_was_tested_passes_in_silence(monkeypatch, host):
+    major, minor = NEWEST_TESTED[host]
+    for installed in (f"{major}.{minor}.7", f"{major}.0.0", f"{major - 1}.{minor + 1}.0", "unknown"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            loaded_beside(monkeypatch, host, installed)
+
+
+@pytest.mark.parametrize(
+    ("ours", "host"),
+    [(FocalXGBClassifier, xgboost.XGBClassifier), (FocalLGBMClassifier, lightgbm.LGBMClassifier)],
+)
+def test_defaults_are_those_of_the_host(ours, host):
+    """Also where the signature repeats them, and whatever a later host makes of them."""
+    params = ours().get_params()
+    assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
+        "focal_gamma": 2.0, "focal_alpha": None, "focal_scale": "host", "hessian": "floored",
+        "probability": "posterior",
+    }  # fmt: skip
+    assert params == host().get_params()
+
+
+def test_the_warning_can_be_filtered():
     with warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)
-        model.get_xgb_params()
+        warnings.simplefilter("ignore", UntestedHostWarning)
+        warn_if_untested("xgboost", "99.0.0")
+    assert issubclass(UntestedHostWarning, UserWarning)
