@@ -6,7 +6,7 @@ in one process, in an order that changes; medians, and the ratio's range over th
 host's own trees; leaves a tree are printed, as a time is only comparable with as many. Writes
 results/fit_time_vs_host.json, case by case.
 
-    python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts xgboost] [--turns 5] [--rounds 100]
+    python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts xgboost] [--turns 5]
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def measure(host: str, case: str, turns: int, rounds: int, threads: int) -> list
 
 
 def growth(rows: list[dict[str, Any]], host: str, loss: str) -> float:
-    """Return the power of the number of rows with which a fit of two classes grows, from 10^5 rows x 30 on."""
+    """Return the power of the rows with which the time of a fit of two classes grows, from 10^5 x 30 on."""
     points = [
         (int(row["case"].split("x")[0]), row["seconds"] / row["rounds"])
         for row in rows
