@@ -41,7 +41,8 @@ def reload(model, tmp_path):
 @pytest.mark.parametrize("gamma", [(0.0, 5.0), (5.0, 0.0), (4.0, 0.5), (1.0, 3.0)])
 def test_probabilities_are_true(make, gamma):
     train, test = make_table(2, 4000), make_table(3, 4000)
-    params = {"n_estimators": 60, "learning_rate": 0.15}
+    # XGBoost 3.4 gave min_child_weight another meaning
+    params = {"n_estimators": 60, "learning_rate": 0.15, "min_child_weight": 0.0}
     log_loss_model = make(focal_gamma=0.0, **params).fit(train.X, train.y)
     model = make(focal_gamma=gamma, **params).fit(train.X, train.y)
     off = [np.abs(m.predict_proba(test.X)[:, 1] - test.probability).mean() for m in (log_loss_model, model)]
@@ -49,7 +50,7 @@ def test_probabilities_are_true(make, gamma):
     assert model.predict_proba(test.X)[:, 1].mean() == pytest.approx(test.probability.mean(), abs=0.015)
     # and the scores alone are not
     score = expit(model.decision_function(test.X))
-    assert np.abs(score - test.probability).mean() > 1.8 * off[1]
+    assert np.abs(score - test.probability).mean() > 2 * off[1]
 
 
 def test_probabilities_of_many_classes_are_true(make):
