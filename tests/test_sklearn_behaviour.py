@@ -24,6 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from focal_gbm import FocalLGBMClassifier
+
 FOCAL = {
     "focal_gamma": 1.25,
     "focal_alpha": {"no": 1.0, "yes": 3.0},
@@ -458,3 +460,18 @@ def test_shap_package(make, table, words):
         values = explainer(rows)
     total = values.values.reshape(50, 5).sum(axis=1) + np.ravel(values.base_values)
     assert_allclose(total, model.decision_function(rows), atol=1e-5, rtol=0)
+
+
+class _SumsUp(FocalLGBMClassifier):
+    """A subclass whose signature does not repeat ours, as LightGBM's own example has it."""
+
+    def __init__(self, extra=1, **params):
+        super().__init__(**params)
+        self.extra = extra
+
+
+def test_parameters_that_a_subclass_sums_up_are_seen():
+    model = _SumsUp(boosting_type="rf", extra=3)
+    assert model.get_params()["extra"] == 3
+    with pytest.raises(ValueError, match="boosting_type must not be 'rf'"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
