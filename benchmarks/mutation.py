@@ -49,9 +49,10 @@ from parso.python.tree import Keyword
 ROOT = Path(__file__).parent.parent
 SURVIVORS = Path(__file__).parent / "mutation_survivors.md"
 
-#: Module: the test files that should notice, those that notice most for their time first.
+#: Module: the test files that should notice, those that notice most for their time first; or a part of a file,
+#: by pytest's -k, before all of it.
 TESTS = {
-    "links": "links_multiclass start_and_link metrics gamma_by_class losses_binary properties multilabel_estimators",
+    "links": "links_multiclass losses_binary:link gamma_by_class losses_binary start_and_link metrics properties",
     "alpha": "alpha bad_input counts gamma_by_class multilabel_estimators",
     "gamma": "gamma_by_class bad_input counts",
     "losses/_margin": "losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data",
@@ -176,20 +177,34 @@ def mutants(source):
             yield code, at + 1, f"{before}  ->  {after}"
 
 
-def run_tests(folder, tests, timeout, log):
-    """Return "passed", "failed" or "timed out" for a run in a fork; the first failure ends it."""
+class FirstFailure:
+    """A pytest plugin that writes the name of the first test function to fail into a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not self.file.exists():
+            self.file.write_text(report.nodeid.partition("[")[0])
+
+
+def run_tests(folder, tests, timeout, write_bytecode=False):
+    """Run tests in a fork until one fails; return pytest's exit status, or None when it took too long."""
     sys.stdout.flush()
+    killer = folder / "killer"
+    killer.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         code = 3
         try:
             os.setpgid(0, 0)
             os.chdir(folder)
-            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
+            log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
             sys.path.insert(0, str(folder))
-            code = int(pytest.main([*_OPTIONS, *tests]))
+            sys.dont_write_bytecode = not write_bytecode
+            code = int(pytest.main([*_OPTIONS, *tests], plugins=[FirstFailure(killer)]))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -198,14 +213,27 @@ def run_tests(folder, tests, timeout, log):
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            code = os.waitstatus_to_exitcode(status)
-            if code in (3, 4, 5):
-                raise RuntimeError(Path(log).read_text())
-            return "failed" if code else "passed"
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return "timed out"
+    return None
+
+
+def try_mutant(folder, line, stages, limits, killers):
+    """Return "killed", "timed out" or "survived"; `killers` are pairs of a line and a test that noticed it."""
+    nearest = list(dict.fromkeys(test for _, test in sorted(killers, key=lambda pair: abs(pair[0] - line))))[:2]
+    for tests, limit in [*([(nearest, sum(limits))] if nearest else []), *zip(stages, limits, strict=True)]:
+        status = run_tests(folder, tests, limit)
+        if status is None:
+            return "timed out"
+        if status < 0 or status in (1, 2):  # a signal, a failure, a module that cannot be imported
+            if (folder / "killer").exists():
+                killers.insert(0, (line, (folder / "killer").read_text()))
+            return "killed"
+        if status != 0:
+            raise RuntimeError((folder / "log").read_text())
+    return "survived"
 
 
 def explained():
@@ -244,14 +272,19 @@ def main():
         for module in options.modules:
             path = folder / "focal_gbm" / f"{module}.py"
             source = path.read_text()
-            stages = [[f"tests/test_{name}.py"] for name in TESTS[module].split()][: options.files]
+            stages = [
+                [f"tests/test_{file}.py", *(["-k", part] if part else [])]
+                for file, _, part in (name.partition(":") for name in TESTS[module].split()[: options.files])
+            ]
             stages[0].append(f"focal_gbm/{module}.py")  # its doctests
             limits = []
             for tests in stages:
                 began = time.monotonic()
-                if run_tests(folder, tests, 600, folder / "log") != "passed":
+                if run_tests(folder, tests, 600, write_bytecode=True) != 0:
                     sys.exit((folder / "log").read_text())
                 limits.append(3 * (time.monotonic() - began) + 10)
+            for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+                compiled.unlink()
             cases = list(mutants(source))
             if options.only:
                 cases = [case for case in cases if re.search(options.only, case[2])]
@@ -260,16 +293,13 @@ def main():
             n_made = len(cases)
             if options.share < 1:
                 cases = random.Random(0).sample(cases, max(1, round(options.share * n_made)))
-            counts, survivors = Counter(), []
+            counts, survivors, killers = Counter(), [], []
             began = time.monotonic()
             for code, line, change in cases:
                 path.write_text(code)
-                for tests, limit in zip(stages, limits, strict=True):
-                    outcome = run_tests(folder, tests, limit, folder / "log")
-                    if outcome != "passed":
-                        break
+                outcome = try_mutant(folder, line, stages, limits, killers)
                 counts[outcome] += 1
-                if outcome == "passed":
+                if outcome == "survived":
                     name = f"{module}: {change}"
                     survivors.append(name)
                     if name not in known:
@@ -279,9 +309,9 @@ def main():
             results[module] = {
                 "made": n_made,
                 "run": len(cases),
-                "killed": counts["failed"],
+                "killed": counts["killed"],
                 "timed_out": counts["timed out"],
-                "survived": counts["passed"],
+                "survived": counts["survived"],
                 "explained": sum(name in known for name in survivors),
                 "survivors": survivors,
                 "seconds": round(time.monotonic() - began),
