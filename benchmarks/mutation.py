@@ -52,7 +52,8 @@ SURVIVORS = Path(__file__).parent / "mutation_survivors.md"
 #: Module: the test files that should notice, those that notice most for their time first; or a part of a file,
 #: by pytest's -k, before all of it.
 TESTS = {
-    "links": "links_multiclass losses_binary:link gamma_by_class losses_binary start_and_link metrics properties",
+    "links": "links_multiclass losses_binary:link links_multilabel gamma_by_class losses_binary start_and_link "
+    "metrics properties",
     "alpha": "alpha bad_input counts gamma_by_class multilabel_estimators",
     "gamma": "gamma_by_class bad_input counts",
     "losses/_margin": "losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data",
