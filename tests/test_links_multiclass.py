@@ -235,6 +235,25 @@ def test_root_search_converges_where_newtons_method_alone_does_not():
     assert_allclose(found, root, rtol=1e-12, atol=1e-12)
 
 
+def test_root_search_does_not_go_to_and_fro():
+    # Newton's step of a signed root is to the point on the other side, for ever
+    root = np.array([0.0, 3.0])
+
+    def function(x):
+        y = x - root
+        return np.sign(y) * np.sqrt(np.abs(y)), 0.5 / np.sqrt(np.maximum(np.abs(y), 1e-300))
+
+    found = _increasing_root(function, np.full(2, -9.0), np.full(2, 9.0), np.array([2.0, -1.0]))
+    assert_allclose(found, root, rtol=1e-12, atol=1e-12)
+
+
+def test_link_of_a_gamma_beyond_all_use_beside_others():
+    # Newton's steps between two margins, 4.36 and 28.39, were taken for the end of the search
+    link = MulticlassFocalLink((1e15, 5.0, 1000.0), (5.18948819e-02, 2.15377042e07, 1.88483407e-05))
+    eta = np.array([0.999, 1e-3, 1e-25])
+    assert_allclose(link.inverse(link.link(eta)), eta, rtol=1e-11)
+
+
 def test_link_normalises_what_sums_to_one_within_the_tolerance():
     link = MulticlassFocalLink(2.0, (1.0, 1.0, 1.0))
     exact = np.array([0.2, 0.3, 0.5])
