@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -18,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from focal_gbm._arrays import on_host
+from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_to_json
 from focal_gbm._validation import (
     FloatArray,
     check_binary_labels,
@@ -26,41 +24,9 @@ from focal_gbm._validation import (
 )
 from focal_gbm.alpha import resolve_alpha
 from focal_gbm.gamma import resolve_gamma
-from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, MultilabelFocalLink
 from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
 from focal_gbm.losses.binary import HESSIANS
 from focal_gbm.objectives import BoundObjective, FocalObjective, loss_scale_of_host
-
-#: The parameters that the estimators add to their host's.
-FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "focal_scale", "hessian", "probability")
-
-#: Class labels of a saved state take less: a damaged length of text must not ask for gigabytes.
-_MOST_BYTES = 2**27
-
-#: Layout of the saved state; raised when an older reader could not understand a newer writer.
-_STATE_FORMAT = 1
-
-
-@dataclass(frozen=True, eq=False)
-class FocalState:
-    """What a fitted estimator knows beyond its booster."""
-
-    classes: NDArray[Any]
-    loss: FocalLoss
-
-    def link(self, probability: str) -> BinaryFocalLink | MulticlassFocalLink | MultilabelFocalLink:
-        """Return the link of the posterior or of the focal score."""
-        return self.loss.link if probability == "posterior" else self.loss.link.of_score
-
-    def decisions(self, raw_prediction: FloatArray) -> NDArray[Any]:
-        """Return the labels with the largest focal score; 0 and 1 a label where there are many labels."""
-        return np.asarray(self.classes[self.codes(raw_prediction)])
-
-    def codes(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
-        """Return the positions of `decisions` in `classes`."""
-        if isinstance(self.loss, MulticlassFocalLoss):
-            return raw_prediction.argmax(axis=1)
-        return (raw_prediction > 0).astype(np.intp)
 
 
 class ClassPlan(NamedTuple):
@@ -115,7 +81,7 @@ class FitPlan(NamedTuple):
     def _encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         if self.encoder is None:
             return _as_indicator(y, name, n_labels=self.labels.shape[1])
-        return encode_labels(y, self.encoder.classes_, name)
+        return _in_few_bytes(encode_labels(y, self.encoder.classes_, name), self.encoder.classes_)
 
 
 class Rows(NamedTuple):
@@ -187,7 +153,7 @@ class FocalClassifierMixin:
             return self._plan_many_labels(X, labels, sample_weight)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
-        labels = encoder.fit_transform(labels)
+        labels = _in_few_bytes(encoder.fit_transform(labels), encoder.classes_)
         check_two_classes(encoder.classes_)
         weight = check_sample_weight(sample_weight, len(labels))
         counts = _class_counts(labels, weight, encoder.classes_)
@@ -257,7 +223,13 @@ class FocalClassifierMixin:
             encoder=encoder,
             labels=labels,
             sample_weight=weight,
-            objective=objective.bind(labels, weight, self._host, getattr(self, "device", None)),
+            objective=objective.bind(
+                labels,
+                weight,
+                self._host,
+                getattr(self, "device", None),
+                overwrite_raw_prediction=self._host == "xgboost",
+            ),
             start=start,
         )
 
@@ -320,40 +292,8 @@ class FocalClassifierMixin:
             stacklevel=3,
         )
 
-    # The state as text, so that a saved model needs no pickle.
-
-    def _state_to_json(self) -> str:
-        state, scale = self._state(), self.focal_scale
-        return json.dumps(
-            {
-                "format": _STATE_FORMAT,
-                **_loss_to_json(state.loss),
-                "classes": _array_to_json(state.classes, "the class labels"),
-                "parameters": {
-                    "focal_gamma": _by_class_to_json(self.focal_gamma, "focal_gamma"),
-                    "focal_alpha": _by_class_to_json(self.focal_alpha, "focal_alpha"),
-                    "focal_scale": scale if isinstance(scale, str) else float(scale),
-                    "hessian": self.hessian,
-                    "probability": self.probability,
-                },
-            }
-        )
-
-    @staticmethod
-    def _state_from_json(text: str) -> tuple[FocalState, dict[str, Any]]:
-        """Return the state and the focal parameters that `_state_to_json` wrote."""
-        try:
-            saved = json.loads(text)
-            if saved["format"] != _STATE_FORMAT:
-                raise ValueError(f"its layout is {saved['format']!r}, this version reads {_STATE_FORMAT}")
-            classes = _array_from_json(saved["classes"])
-            state = FocalState(classes, _loss_from_json(saved, len(classes)))
-            parameters = {name: saved["parameters"][name] for name in FOCAL_PARAMETERS}
-            for name in ("focal_gamma", "focal_alpha"):
-                parameters[name] = _by_class_from_json(parameters[name])
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"The focal_gbm entry of the model cannot be read: {error}.") from error
-        return state, parameters
+    def _state_as_json(self) -> str:
+        return state_to_json(self._state(), {name: getattr(self, name) for name in FOCAL_PARAMETERS})
 
 
 def _one_a_label(value: Any, sequences: Any, n_labels: int, name: str, symbol: str) -> list[tuple[str, Any]]:
@@ -376,6 +316,11 @@ def loss_of_classes(
     if len(classes) == 2:
         return BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
     return MulticlassFocalLoss(len(classes), gamma, weights)
+
+
+def _in_few_bytes(codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return codes as the smallest type that holds them: a fit keeps those of every row."""
+    return codes.astype(np.min_scalar_type(max(len(classes) - 1, 0)))
 
 
 def check_two_classes(classes: NDArray[Any]) -> None:
@@ -466,73 +411,3 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must hold a label in every row, got None.")
     check_classification_targets(labels)
     return labels
-
-
-def _array_to_json(array: NDArray[Any], what: str) -> dict[str, Any]:
-    # tolist() leaves NumPy's own scalars in an array of objects
-    values = [value.item() if isinstance(value, np.generic) else value for value in array.tolist()]
-    if not all(isinstance(value, (str, int, float, bool)) for value in values):
-        raise TypeError(f"{what} must be strings, numbers or booleans to be saved, got {values!r}.")
-    return {"dtype": array.dtype.str, "values": values}
-
-
-def _array_from_json(saved: dict[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(saved["dtype"])
-    if dtype.kind not in "biufUO":
-        raise ValueError(f"it holds class labels of dtype {dtype}")
-    if dtype.itemsize * len(saved["values"]) > _MOST_BYTES:
-        raise ValueError(f"it holds {len(saved['values'])} class labels of dtype {dtype}")
-    return np.array(saved["values"], dtype=dtype)
-
-
-def _loss_to_json(loss: FocalLoss) -> dict[str, Any]:
-    if isinstance(loss, MultilabelFocalLoss):
-        return {
-            "kind": "multilabel",
-            "gamma": [column.gamma for column in loss.columns],
-            "alpha": [_loss_to_json(column)["alpha"] for column in loss.columns],
-        }
-    return {
-        "kind": "binary" if isinstance(loss, BinaryFocalLoss) else "multiclass",
-        "gamma": loss.gamma,
-        "alpha": None if loss.alpha is None else list(loss.class_weights),
-    }
-
-
-def _loss_from_json(saved: dict[str, Any], n_classes: int) -> FocalLoss:
-    kind, gamma, alpha = saved["kind"], saved["gamma"], saved["alpha"]
-    if kind == "multilabel":
-        columns = zip(gamma, alpha, strict=True)
-        return MultilabelFocalLoss(tuple(BinaryFocalLoss(one, _tuple(weights)) for one, weights in columns))
-    if kind == "multiclass":
-        return MulticlassFocalLoss(n_classes, gamma, _tuple(alpha))
-    if kind != "binary" or n_classes != 2:
-        raise ValueError(f"it is {kind!r} with {n_classes} classes")
-    return BinaryFocalLoss(gamma, _tuple(alpha))
-
-
-def _tuple(values: list[float] | None) -> Any:
-    return None if values is None else tuple(values)
-
-
-def _by_class_to_json(value: Any, name: str) -> Any:
-    """Return a form of `focal_alpha` or `focal_gamma` in which JSON keeps tuples and dicts apart."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, Real):
-        return float(value)
-    if isinstance(value, Mapping):
-        labels = _array_to_json(np.array(list(value), dtype=object), f"the labels of {name}")
-        return {"labels": labels["values"], "values": [float(one) for one in value.values()]}
-    saved = [_by_class_to_json(one, name) for one in value]  # many labels may mix forms
-    return {"tuple": saved} if isinstance(value, tuple) else saved
-
-
-def _by_class_from_json(saved: Any) -> Any:
-    if isinstance(saved, list):
-        return [_by_class_from_json(one) for one in saved]
-    if not isinstance(saved, dict):
-        return saved
-    if "tuple" in saved:
-        return tuple(_by_class_from_json(saved["tuple"]))
-    return dict(zip(saved["labels"], saved["values"], strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from focal_gbm._classifier import FocalState
+from focal_gbm._state import FocalState
 from focal_gbm._validation import FloatArray
 from focal_gbm.metrics import FocalMetric, mean_focal_loss
 

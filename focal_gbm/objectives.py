@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -36,9 +37,11 @@ class BoundObjective:
         labels: NDArray[Any],
         weight: FloatArray | None,
         device: str | None = None,
+        overwrite_raw_prediction: bool = False,
     ) -> None:
         self._objective = objective
         self._host = host
+        self._overwrite = overwrite_raw_prediction
         self._copies: FloatArray | None = None
         self.on_card = None
         if host == "xgboost" and is_cuda(device) and len(labels) > _EXACT_ROWS:
@@ -59,8 +62,12 @@ class BoundObjective:
             with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
                 self._copies, weight = ones.astype(np.float32).reshape(shape), None
         self._targets = PreparedTargets.of(objective, labels, weight)
-        # float32 is all that either host keeps. LightGBM wants class after class.
-        self._out = _empty_pair(objective.loss.raw_shape(len(labels)), host)
+        self._shape = objective.loss.raw_shape(len(labels))
+        self._hessian = _empty(self._shape, host)
+
+    @cached_property
+    def _gradient(self) -> FloatArray:
+        return _empty(self._shape, self._host)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundObjective:
         # lightgbm.train deep-copies its parameters, the objective among them
@@ -71,18 +78,21 @@ class BoundObjective:
         if self.on_card is not None:
             gradient, hessian = self.on_card.gradient, self.on_card.hessian
             if not self.on_card(raw_prediction):
-                raise_if_not_finite(np.asarray(raw_prediction), gradient.get(), hessian.get())
+                _raise_if_not_finite(np.asarray(raw_prediction))
+                _raise_if_not_finite_results(gradient.get(), hessian.get())
             return gradient, hessian
-        self._objective.evaluate(self._targets, raw_prediction, self._host, self._out)
+        overwrites = self._overwrite and raw_prediction.flags.writeable
+        out = (raw_prediction if overwrites else self._gradient), self._hessian
+        self._objective.evaluate(self._targets, raw_prediction, self._host, out)
         if self._copies is not None:
-            for array in self._out:
+            for array in out:
                 bits = array.view(np.int32)
                 bits += 1 << (_SPARE_BITS - 1)
                 bits &= -1 << _SPARE_BITS
                 with np.errstate(over="ignore", invalid="ignore"):
                     array *= self._copies
-            raise_if_not_finite(raw_prediction, *self._out)
-        return self._out
+            _raise_if_not_finite_results(*out)
+        return out
 
 
 @dataclass(frozen=True)
@@ -157,13 +167,16 @@ class FocalObjective:
         sample_weight: FloatArray | None,
         host: str,
         device: str | None = None,
+        overwrite_raw_prediction: bool = False,
     ) -> BoundObjective:
         """Return the objective for one training set whose labels and weights were checked.
 
         `host` is "xgboost" or "lightgbm". With XGBoost's name of a CUDA device as `device`, labels,
         weights and gradients are kept there, if CuPy is installed and there are more than a thousand rows.
+        With `overwrite_raw_prediction` the gradient may be written over the raw prediction, which saves
+        four bytes a row: `xgboost.train` hands over a copy that nobody else looks at, LightGBM does not.
         """
-        return BoundObjective(self, host, labels, sample_weight, device)
+        return BoundObjective(self, host, labels, sample_weight, device, overwrite_raw_prediction)
 
     def hessian_factor(self, host: str) -> float:
         """Return the host's own factor of the Hessian of many classes, 1 for the other losses."""
@@ -199,15 +212,19 @@ class FocalObjective:
         if sample_weight is not None and np.size(sample_weight) == 0:
             sample_weight = None  # XGBoost's way to say that there is none
         targets = self._targets(y_true, sample_weight)
-        out = _empty_pair(self.loss.raw_shape(len(y_true)), host)
+        shape = self.loss.raw_shape(len(y_true))
+        out = _empty(shape, host), _empty(shape, host)
         self.evaluate(targets, raw_prediction, host, out)
         return out
 
     def evaluate(
         self, targets: PreparedTargets, raw_prediction: Any, host: str, out: tuple[FloatArray, FloatArray]
     ) -> None:
-        """Write gradient and Hessian for prepared targets into `out`; raise if one is not finite."""
-        z = check_raw_prediction(raw_prediction, out[0].shape)
+        """Write gradient and Hessian for prepared targets into `out`; raise if one is not finite.
+
+        The gradient may be written over the raw prediction.
+        """
+        z = check_raw_prediction(raw_prediction, out[1].shape)
         options: dict[str, Any] = {"loss_scale": self.scale}
         if isinstance(self.loss, MulticlassFocalLoss):
             options["hessian_factor"] = self.hessian_factor(host)
@@ -216,17 +233,20 @@ class FocalObjective:
 
         def work(i: int) -> None:
             rows = threads.parts[i]
+            if not _is_finite(z[rows]):
+                return  # and leave it to be named
             gradient, hessian = out[0][rows], out[1][rows]
             # what is not finite is raised on; NumPy keeps this setting thread by thread
             with np.errstate(over="ignore", invalid="ignore"):
                 self.loss.gradient_hessian_prepared(
                     targets.parts[i], z[rows], self.hessian, gradient, hessian, **options
                 )
-                finite[i] = _sums_are_finite(z[rows], gradient, hessian)
+            finite[i] = _is_finite(gradient) and _is_finite(hessian)
 
         threads.run(work)
         if not all(finite):
-            raise_if_not_finite(z, *out)
+            _raise_if_not_finite(z)
+            _raise_if_not_finite_results(*out)
 
     def _targets(self, y_true: Any, sample_weight: Any) -> Any:
         last = self._last
@@ -309,9 +329,9 @@ def _hessian_at_start(loss: BinaryFocalLoss | MulticlassFocalLoss, shares: Float
     return float(loss.gradient_hessian(labels, z, shares, hessian=hessian)[1].sum())
 
 
-def _empty_pair(shape: tuple[int, ...], host: str) -> tuple[FloatArray, FloatArray]:
-    order: Any = "F" if host == "lightgbm" else "C"  # as each host takes it without a copy
-    return np.empty(shape, np.float32, order=order), np.empty(shape, np.float32, order=order)
+def _empty(shape: tuple[int, ...], host: str) -> FloatArray:
+    # float32 is all that either host keeps; class after class is how LightGBM takes them without a copy
+    return np.empty(shape, np.float32, order="F" if host == "lightgbm" else "C")
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -324,24 +344,32 @@ def _copy(a: Any) -> Any:
     return a.copy() if isinstance(a, np.ndarray) else a
 
 
-def raise_if_not_finite(z: FloatArray, gradient: FloatArray, hessian: FloatArray) -> None:
-    """Raise on NaN or infinity, which either host would take without a word."""
-    if _sums_are_finite(z, gradient, hessian):
-        return
-    wrong = ~(np.isfinite(gradient) & np.isfinite(hessian) & np.isfinite(z))
-    if not wrong.any():
-        return
-    row = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
-    raise ValueError(
-        f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
-        f"{hessian[row]} at row {row}, where the raw prediction is {z[row]}. A raw prediction that is "
-        "not finite comes from the host (diverged training, base_margin or init_score); otherwise "
-        "sample_weight or alpha is too large for float32."
-    )
-
-
-def _sums_are_finite(*arrays: FloatArray) -> bool:
-    """Say whether the sum of each array is finite, and so are all its terms; an overflow says no, too."""
-    # Of raw predictions, too: an infinite one has finite gradients, but what led there is not sound.
+def _is_finite(array: FloatArray) -> bool:
+    """Say whether all numbers are finite; where their sum is, one pass tells."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return all(np.isfinite(np.add.reduce(array, axis=None)) for array in arrays)
+        return bool(np.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all())
+
+
+def _raise_if_not_finite(raw_prediction: FloatArray) -> None:
+    """Raise on a NaN or an infinity, of which there may be finite gradients: what led there is not sound."""
+    if not _is_finite(raw_prediction):
+        row = _first_not_finite(raw_prediction)
+        raise ValueError(
+            f"The focal objective must return finite numbers, which it cannot at row {row}, where the raw "
+            f"prediction is {raw_prediction[row]}. It comes from the host: diverged training, base_margin "
+            "or init_score."
+        )
+
+
+def _raise_if_not_finite_results(gradient: FloatArray, hessian: FloatArray) -> None:
+    """Raise on a NaN or an infinity, which either host would take without a word."""
+    if not (_is_finite(gradient) and _is_finite(hessian)):
+        row = min(_first_not_finite(array) for array in (gradient, hessian) if not _is_finite(array))
+        raise ValueError(
+            f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
+            f"{hessian[row]} at row {row}: sample_weight or alpha is too large for float32."
+        )
+
+
+def _first_not_finite(array: FloatArray) -> int:
+    return int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).argmax())

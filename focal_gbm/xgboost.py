@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from focal_gbm._classifier import FOCAL_PARAMETERS, ClassPlan, FitPlan, FocalClassifierMixin, FocalState, Rows
+from focal_gbm._classifier import ClassPlan, FitPlan, FocalClassifierMixin, Rows
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_from_json
 from focal_gbm._validation import FloatArray, check_sample_weight, one_each
 from focal_gbm._xgboost_check import check_model
 from focal_gbm._xgboost_metrics import EvalData, EvalMetrics
@@ -273,7 +274,7 @@ feature_weights
         super().save_model(fname)
 
     def _store_state(self) -> None:
-        self._Booster.set_attr(**{_ATTRIBUTE: self._state_to_json()})
+        self._Booster.set_attr(**{_ATTRIBUTE: self._state_as_json()})
 
     def load_model(self, fname: Any) -> None:
         """Load a model saved by `save_model` of this class, or by its booster.
@@ -302,7 +303,7 @@ feature_weights
                 f"{name} was not saved by a FocalXGBClassifier: it has no focal_gbm entry. "
                 "Load it with xgboost.XGBClassifier."
             )
-        state, parameters = self._state_from_json(saved)
+        state, parameters = state_from_json(saved)
         # The host writes the model's objective, start and types of columns into parameters, where a later
         # fit would take them for the user's wish.
         keep = {name: getattr(self, name) for name in ("objective", "base_score", "feature_types")}
@@ -331,7 +332,8 @@ feature_weights
         base_margin: ArrayLike | None,
         iteration_range: tuple[int, int] | None,
     ) -> FloatArray:
-        raw: FloatArray = super().predict(
+        # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
+        raw: FloatArray = super(XGBClassifier, self).predict(
             X,
             output_margin=True,
             validate_features=validate_features,
@@ -522,7 +524,7 @@ feature_weights
         saved = previous.attr(_ATTRIBUTE)
         classes = plan.state.classes  # a model of the host knows none
         if saved is not None:
-            classes = self._state_from_json(saved)[0].classes
+            classes = state_from_json(saved)[0].classes
         if classes.tolist() != plan.state.classes.tolist():
             raise ValueError(
                 f"xgb_model must have the classes of y, {plan.state.classes.tolist()}, "

@@ -7,8 +7,8 @@ import pytest
 
 from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss
 from focal_gbm._arrays import BLOCK_SIZE
-from focal_gbm._classifier import FocalState
 from focal_gbm._evaluation import Evaluation
+from focal_gbm._state import FocalState
 
 N_ROWS = 1_000_000
 
@@ -30,6 +30,29 @@ def test_a_round_allocates_no_more_than_its_block(gamma, host):
     z = rng.normal(size=N_ROWS).astype(np.float32 if host == "xgboost" else np.float64)
     bound = FocalObjective(BinaryFocalLoss(gamma, 0.3), n_jobs=1).bind(z > 1, np.ones(N_ROWS), host)
     assert 0 < peak_of(lambda: bound(z)) < 8 * BLOCK_SIZE * z.itemsize < N_ROWS * z.itemsize
+
+
+def kept_bytes(loss, labels, **options):
+    """Bytes that a bound objective keeps from round to round, and its first round's predictions not."""
+    z = np.zeros(loss.raw_shape(len(labels)), np.float32)
+    tracemalloc.start()
+    try:
+        bound = FocalObjective(loss, n_jobs=1).bind(labels, None, "xgboost", **options)
+        bound(z)
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_scores"), [(BinaryFocalLoss(), 1), (MulticlassFocalLoss(5), 5)], ids=["binary", "softmax"]
+)
+def test_a_fit_keeps_a_hessian_a_score_and_a_byte_a_row(loss, n_scores):
+    labels = np.zeros(N_ROWS // 5, dtype=bool if n_scores == 1 else np.intp)
+    least = len(labels) * (4 * n_scores + 1)
+    assert least <= kept_bytes(loss, labels, overwrite_raw_prediction=True) < 1.02 * least
+    both = len(labels) * (8 * n_scores + 1)
+    assert both <= kept_bytes(loss, labels) < 1.02 * both
 
 
 def test_a_round_of_many_classes_allocates_no_more_than_its_block():

@@ -17,7 +17,7 @@ LAYERS = (
     {"links", "_threads"},
     {"losses"},
     {"alpha", "gamma", "_cuda"},
-    {"objectives", "metrics"},
+    {"objectives", "metrics", "_state"},
     {"_classifier", "_lightgbm_check", "_lightgbm_device", "_lightgbm_text", "_xgboost_check"},
     {"_evaluation", "counts"},
     {"_xgboost_metrics", "_lightgbm_metrics"},

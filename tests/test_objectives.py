@@ -375,7 +375,7 @@ def test_raw_predictions_that_are_not_finite(bad, dtype, gamma):
     y, z = np.array([0, 1, 0, 1]), np.zeros(4, dtype=dtype)
     z[2] = bad
     objective = FocalObjective(BinaryFocalLoss(gamma))
-    message = rf"must return finite numbers, got gradient \S+ and Hessian \S+ at row 2, .* is {bad}\. A raw"
+    message = rf"must return finite numbers, which it cannot at row 2, where .* is {bad}\. .*base_margin"
     with pytest.raises(ValueError, match=message):
         objective(y, z)
     with pytest.raises(ValueError, match=message):
@@ -395,9 +395,7 @@ def test_huge_finite_raw_predictions_are_no_error():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_beyond_float32(z, dtype):
     y, z = np.array([0, 1, 1]), np.full(3, z, dtype=dtype)
-    message = (
-        r"finite numbers, got gradient .* at row 1, .*sample_weight or alpha is too large for float32\.$"
-    )
+    message = r"finite numbers, got gradient .* at row 1: sample_weight or alpha is too large for float32\.$"
     weight = np.array([1.0, 1e300, 1.0])
     with pytest.raises(ValueError, match=message):
         FocalObjective()(y, z, weight)
@@ -426,7 +424,7 @@ def test_labels_that_are_not_0_and_1(data):
 def test_an_error_inside_training_reaches_the_caller(data, train, native):
     X, y, _ = data
     row = int(np.argmax(y == 1))
-    with pytest.raises(ValueError, match=rf"at row {row}, .*sample_weight or alpha is too large"):
+    with pytest.raises(ValueError, match=rf"at row {row}: sample_weight or alpha is too large"):
         train(FocalObjective(BinaryFocalLoss(2.0, (1.0, 1e300))), X, y)
 
 

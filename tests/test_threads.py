@@ -84,6 +84,27 @@ def test_result_does_not_depend_on_threads(loss, host):
     assert_array_equal(one(z), FocalObjective(loss, n_jobs=3)(labels, z, weight))
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_gradient_over_the_raw_prediction_is_the_same(n_classes):
+    rng = np.random.default_rng(1)
+    loss = BinaryFocalLoss(2.0) if n_classes == 2 else MulticlassFocalLoss(3, 2.0)
+    labels = rng.integers(0, n_classes, N_ROWS)
+    labels = labels == 1 if n_classes == 2 else labels
+    z = rng.normal(size=loss.raw_shape(N_ROWS)).astype(np.float32)
+    over = FocalObjective(loss, n_jobs=3).bind(labels, None, "xgboost", overwrite_raw_prediction=True)
+    gradient, hessian = FocalObjective(loss, n_jobs=3).bind(labels, None, "xgboost")(z)
+    z.flags.writeable = False
+    assert_array_equal(over(z), (gradient, hessian))
+    written = z.copy()
+    assert over(written)[0] is written
+    assert_array_equal(written, gradient)
+    assert_array_equal(over(z.copy())[1], hessian)
+    bad = z.copy()
+    bad[N_ROWS - 2] = np.inf
+    with pytest.raises(ValueError, match=rf"at row {N_ROWS - 2}, where the raw prediction is \[?inf"):
+        over(bad)
+
+
 def test_not_finite_in_any_part_raises_with_its_row():
     y = np.zeros(N_ROWS, dtype=bool)
     bound = FocalObjective(n_jobs=3).bind(y, None, "xgboost")

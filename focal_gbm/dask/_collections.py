@@ -15,7 +15,8 @@ import dask.dataframe as dd
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm._classifier import FocalState, encode_labels
+from focal_gbm._classifier import encode_labels
+from focal_gbm._state import FocalState
 from focal_gbm._validation import FloatArray
 from focal_gbm.counts import ClassCounts
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from focal_gbm._classifier import FocalClassifierMixin, FocalState
+from focal_gbm._classifier import FocalClassifierMixin
+from focal_gbm._state import FocalState
 from focal_gbm._validation import check_gamma
 
 #: Those of the paper's figure 1.

@@ -32,14 +32,12 @@ HESSIANS = ("floored", "exact", "majorizing")
 class BinaryTargets(NamedTuple):
     """Labels and weights as the kernel wants them, prepared once per fit."""
 
-    negative_sign: FloatArray  #: -1 for class 1, +1 for class 0
+    negative_sign: NDArray[np.int8]  #: -1 for class 1, +1 for class 0
     weight: FloatArray | None  #: α_y times the sample weight; None means 1 everywhere
-    label: NDArray[np.uint8]  #: the class, 0 or 1
 
     def rows(self, part: slice) -> BinaryTargets:
         """Return a view of some rows."""
-        weight = None if self.weight is None else self.weight[part]
-        return BinaryTargets(self.negative_sign[part], weight, self.label[part])
+        return BinaryTargets(self.negative_sign[part], None if self.weight is None else self.weight[part])
 
 
 @dataclass(frozen=True)
@@ -233,18 +231,14 @@ class BinaryFocalLoss:
         sample_weight: FloatArray | None,
         dtype: DTypeLike = np.float32,
     ) -> BinaryTargets:
-        """Return labels and weights in the form the kernel takes, in `dtype`."""
-        negative_sign = np.where(positive, -1.0, 1.0).astype(dtype)
+        """Return labels and weights in the form the kernel takes, weights in `dtype`."""
+        negative_sign = np.where(positive, np.int8(-1), np.int8(1))
         weight: FloatArray | None = None
         if self.alpha is not None:
             weight = np.asarray(self.class_weights, dtype=np.float64)[positive.astype(np.intp)]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        return BinaryTargets(
-            negative_sign,
-            weight=None if weight is None else weight.astype(dtype),
-            label=positive.astype(np.uint8),
-        )
+        return BinaryTargets(negative_sign, None if weight is None else weight.astype(dtype))
 
     def loss_prepared(self, targets: BinaryTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
@@ -255,7 +249,8 @@ class BinaryFocalLoss:
             block = out[rows]
             if len(block) < len(x):  # the last block
                 x, odds, work = x[: len(block)], odds[: len(block)], work[: len(block)]
-            np.multiply(z[rows], targets.negative_sign[rows], out=x)  # -m
+            sign = targets.negative_sign[rows]
+            np.multiply(z[rows], sign, out=x)  # -m
             if targets.weight is not None:  # finite, as a weight of 0 times infinity is NaN
                 np.clip(x, -largest, largest, out=x)
             np.clip(x, -limit, limit, out=odds)
@@ -263,7 +258,7 @@ class BinaryFocalLoss:
             if self.gamma:
                 np.add(odds, 1, out=work)
                 np.divide(odds, work, out=work)
-                power_of_q(self.gamma, targets.label[rows], odds, work, out=block)
+                power_of_q(self.gamma, sign < 0, odds, work, out=block)
             # ℓ: log1p(odds) until the odds are clipped, and -m from there on, each where it is the larger
             np.log1p(odds, out=odds)
             np.maximum(x, odds, out=odds)
@@ -287,19 +282,24 @@ class BinaryFocalLoss:
     ) -> None:
         """Write gradient and Hessian of `loss_scale` times the loss; nothing is checked.
 
-        `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision.
+        `gradient` and `second` are float arrays of the shape of `z`, possibly of lower precision;
+        `gradient` may be `z` itself.
         """
         limit = EXP_LIMIT[z.dtype]
         margin = FocalMargin(self.gamma, min(len(z), BLOCK_SIZE), z.dtype)
+        signs = np.empty_like(margin.odds)
         for rows in row_blocks(len(z)):
-            sign, odds = targets.negative_sign[rows], margin.odds[: rows.stop - rows.start]
+            n_rows = rows.stop - rows.start
+            sign, odds = signs[:n_rows], margin.odds[:n_rows]
+            np.copyto(sign, targets.negative_sign[rows])  # a product with int8 takes as long again
+            label = targets.negative_sign[rows] < 0
             # -m, then odds = exp(-m). Past the limit q and p have long underflowed against what they
             # are added to; inside it no intermediate overflows and none is 0/0.
             np.multiply(z[rows], sign, out=odds)
             np.clip(odds, -limit, limit, out=odds)
             np.exp(odds, out=odds)
             weight = None if targets.weight is None else targets.weight[rows]
-            g = margin.gradient(odds, targets.label[rows], weight, loss_scale)
+            g = margin.gradient(odds, label, weight, loss_scale)
             h = margin.hessian(g, negative_term=hessian != "majorizing")
             np.multiply(g, sign, out=gradient[rows], casting="same_kind")
             if hessian == "floored" and self.gamma:  # the log loss has nothing to floor

@@ -29,7 +29,7 @@ from focal_gbm.losses.binary import HESSIANS
 class MulticlassTargets(NamedTuple):
     """Labels and weights as the kernel wants them, prepared once per fit."""
 
-    label: NDArray[np.intp]  #: index of the true class
+    label: NDArray[np.unsignedinteger[Any]]  #: index of the true class, in as few bytes as hold it
     weight: FloatArray | None  #: α of the true class times the sample weight; None means 1 everywhere
 
     def rows(self, part: slice) -> MulticlassTargets:
@@ -260,7 +260,8 @@ class MulticlassFocalLoss:
             weight = np.asarray(self.alpha, dtype=np.float64)[label]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        return MulticlassTargets(label.astype(np.intp), None if weight is None else weight.astype(dtype))
+        smallest = np.min_scalar_type(self.n_classes - 1)
+        return MulticlassTargets(label.astype(smallest), None if weight is None else weight.astype(dtype))
 
     def loss_prepared(self, targets: MulticlassTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
@@ -295,7 +296,7 @@ class MulticlassFocalLoss:
         """Write gradient and diagonal Hessian of `loss_scale` times the loss; nothing is checked.
 
         `gradient` and `second` are float arrays of the shape of `z`, in any memory order, possibly of
-        lower precision.
+        lower precision; `gradient` may be `z` itself.
         """
         others = _OtherClasses(z)
         margin = FocalMargin(self.gamma, others.n_rows, z.dtype)
@@ -342,10 +343,10 @@ class MulticlassFocalLoss:
             # Products first and then the copies: faster than products into the output's short rows.
             v *= u
             v.reshape(-1)[true_class] = h
-            second[rows] = v.T
+            _write_transposed(v, second[rows])
             u *= g
             u.reshape(-1)[true_class] = np.negative(g, out=g)
-            gradient[rows] = u.T
+            _write_transposed(u, gradient[rows])
 
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
@@ -354,6 +355,19 @@ class MulticlassFocalLoss:
         z = check_raw_prediction(raw_prediction, (len(label), self.n_classes))
         weight = check_sample_weight(sample_weight, len(label))
         return self.prepare(label, weight, z.dtype), z
+
+
+#: With fewer classes NumPy loops along them, and such short loops take up to four times as long.
+_FEW_CLASSES = 12
+
+
+def _write_transposed(values: FloatArray, out: FloatArray) -> None:
+    """Write values of shape (n_classes, n_rows) into `out` of shape (n_rows, n_classes)."""
+    if len(values) < _FEW_CLASSES:
+        for k, of_class in enumerate(values):
+            out[:, k] = of_class
+    else:
+        out[...] = values.T
 
 
 class _OtherClasses:
@@ -371,7 +385,7 @@ class _OtherClasses:
         self._limit = EXP_LIMIT[z.dtype]
 
     def load(
-        self, z: FloatArray, label: NDArray[np.intp]
+        self, z: FloatArray, label: NDArray[np.unsignedinteger[Any]]
     ) -> tuple[FloatArray, NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
         """Return views of buffers that hold the following for the rows `z`.
 
@@ -384,7 +398,7 @@ class _OtherClasses:
         """
         n_rows, n_classes = z.shape
         u = self.class_work[: z.size].reshape(n_classes, n_rows)
-        true_class = np.multiply(label, n_rows, out=self._true_class[:n_rows])
+        true_class = np.multiply(label, n_rows, out=self._true_class[:n_rows], dtype=np.intp)
         true_class += self._column[:n_rows]
         total, gap, odds = self._row_work[:, :n_rows]
         np.copyto(u, z.T)
@@ -395,7 +409,12 @@ class _OtherClasses:
         with np.errstate(over="ignore"):  # two scores at opposite ends of the range
             gap += top
             u -= top
-        np.exp(u, out=u)
+        if u.dtype == np.float64:  # whose exp takes ten times as long for a number that it makes 0
+            flat[true_class] = 0.0
+            np.exp(u, out=u)
+            flat[true_class] = 0.0
+        else:
+            np.exp(u, out=u)
         np.add.reduce(u, axis=0, out=total)
         # What is beyond the limits has long underflowed against what it is added to.
         np.clip(gap, -self._limit, self._limit - math.log(n_classes), out=odds)
