@@ -52,16 +52,16 @@ SURVIVORS = Path(__file__).parent / "mutation_survivors.md"
 #: Module: the test files that should notice, those that notice most for their time first; or a part of a file,
 #: by pytest's -k, before all of it.
 TESTS = {
-    "links": "links_multiclass losses_binary:link links_multilabel gamma_by_class losses_binary start_and_link "
+    "links": "noticed links_multiclass losses_binary:link links_multilabel gamma_by_class losses_binary start_and_link "
     "metrics properties",
-    "alpha": "alpha bad_input counts gamma_by_class multilabel_estimators",
-    "gamma": "gamma_by_class bad_input counts",
-    "losses/_margin": "losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data",
-    "losses/multiclass": "losses_multiclass multiclass_objective gamma_by_class bad_input metrics extreme_data",
-    "objectives": "objectives multiclass_objective threads cuda_objective gamma_by_class bad_input extreme_data "
+    "alpha": "noticed alpha bad_input counts gamma_by_class multilabel_estimators",
+    "gamma": "noticed gamma_by_class bad_input counts",
+    "losses/_margin": "noticed losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data",
+    "losses/multiclass": "noticed losses_multiclass multiclass_objective gamma_by_class bad_input metrics extreme_data",
+    "objectives": "noticed objectives multiclass_objective threads cuda_objective gamma_by_class bad_input extreme_data "
     "cost_of_a_round multilabel_estimators",
-    "losses/binary": "losses_binary objectives gamma_by_class bad_input metrics extreme_data start_and_link",
-    "losses/multilabel": "multilabel_estimators gamma_by_class objectives metrics bad_input",
+    "losses/binary": "noticed losses_binary objectives gamma_by_class bad_input metrics extreme_data start_and_link",
+    "losses/multilabel": "noticed multilabel_estimators gamma_by_class objectives metrics bad_input",
 }
 
 _OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not dask and not opencl"]
@@ -92,7 +92,11 @@ class Swap(Operator):
         if node.type == "operator":
             return self._in_place.get(node.value)
         is_definition = node.type == "name" and node.parent.type in {"param", "funcdef", "import_as_names"}
-        if node.type != "name" or is_definition or (node.parent.type == "argument" and node.parent.children[0] is node):
+        if (
+            node.type != "name"
+            or is_definition
+            or (node.parent.type == "argument" and node.parent.children[0] is node)
+        ):
             return None
         return _TWINS.get(node.value)
 
@@ -223,7 +227,9 @@ def run_tests(folder, tests, timeout, write_bytecode=False):
 
 def try_mutant(folder, line, stages, limits, killers):
     """Return "killed", "timed out" or "survived"; `killers` are pairs of a line and a test that noticed it."""
-    nearest = list(dict.fromkeys(test for _, test in sorted(killers, key=lambda pair: abs(pair[0] - line))))[:2]
+    nearest = list(dict.fromkeys(test for _, test in sorted(killers, key=lambda pair: abs(pair[0] - line))))[
+        :2
+    ]
     for tests, limit in [*([(nearest, sum(limits))] if nearest else []), *zip(stages, limits, strict=True)]:
         status = run_tests(folder, tests, limit)
         if status is None:
@@ -251,22 +257,30 @@ def explained():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", default=list(TESTS), help="of: " + ", ".join(TESTS))
-    parser.add_argument("--share", type=float, default=1.0, help="of the mutants, drawn at random with seed 0")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the mutants, drawn at random with seed 0"
+    )
     parser.add_argument("--only", help="the mutants whose line matches this regular expression")
-    parser.add_argument("--listed", action="store_true", help="only the listed survivors: do they still survive?")
+    parser.add_argument(
+        "--listed", action="store_true", help="only the listed survivors: do they still survive?"
+    )
     parser.add_argument("--files", type=int, help="run only so many test files of each module")
     parser.add_argument("--json", type=Path, help="write counts and survivors there")
     options = parser.parse_args()
 
     # What takes long to import, and nothing of focal_gbm, which is to be imported changed
-    for name in "scipy.stats sklearn.utils.estimator_checks pandas hypothesis mpmath xgboost lightgbm".split():
+    for (
+        name
+    ) in "scipy.stats sklearn.utils.estimator_checks pandas hypothesis mpmath xgboost lightgbm".split():
         __import__(name)
     known = explained()
     results, strangers = {}, 0
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         for part in ("focal_gbm", "tests", "benchmarks", "docs"):
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+            shutil.copytree(
+                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "_build")
+            )
         for file in ROOT.glob("*.*"):
             if file.is_file():
                 shutil.copy(file, folder)
