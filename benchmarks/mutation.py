@@ -3,10 +3,10 @@
     python benchmarks/mutation.py                       # all modules of TESTS, hours on one core
     python benchmarks/mutation.py links --share 0.2     # a random fifth of one
 
-Cosmic Ray's operators and those below make the mutants, in a copy of the package. Each runs in a fork of a process
-that has imported the hosts already: starting anew would take longer than most tests that kill. The test files of
-TESTS come one after another until one fails. What survives them all has to be listed, with the reason, in
-mutation_survivors.md; other survivors are printed, and make the exit status 1.
+Cosmic Ray's operators and those below make the mutants, in a copy of the package. Each runs in a fork of a
+process that has imported the hosts already: starting anew would take longer than most tests that kill. The
+test files of TESTS come one after another until one fails. What survives them all has to be listed, with the
+reason, in mutation_survivors.md; other survivors are printed, and make the exit status 1.
 """
 
 from __future__ import annotations
@@ -52,24 +52,39 @@ SURVIVORS = Path(__file__).parent / "mutation_survivors.md"
 #: Module: the test files that should notice, those that notice most for their time first; or a part of a file,
 #: by pytest's -k, before all of it.
 TESTS = {
-    "links": "noticed links_multiclass losses_binary:link links_multilabel gamma_by_class losses_binary start_and_link "
-    "metrics properties",
+    "links": (
+        "noticed links_multiclass losses_binary:link links_multilabel gamma_by_class "
+        "losses_binary start_and_link metrics properties"
+    ),
     "alpha": "noticed alpha bad_input counts gamma_by_class multilabel_estimators",
     "gamma": "noticed gamma_by_class bad_input counts",
-    "losses/_margin": "noticed losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data",
-    "losses/multiclass": "noticed losses_multiclass multiclass_objective gamma_by_class bad_input metrics extreme_data",
-    "objectives": "noticed objectives multiclass_objective threads cuda_objective gamma_by_class bad_input extreme_data "
-    "cost_of_a_round multilabel_estimators",
-    "losses/binary": "noticed losses_binary objectives gamma_by_class bad_input metrics extreme_data start_and_link",
+    "losses/_margin": (
+        "noticed losses_multiclass losses_binary gamma_by_class objectives cuda_objective extreme_data"
+    ),
+    "losses/multiclass": (
+        "noticed losses_multiclass multiclass_objective gamma_by_class bad_input metrics extreme_data"
+    ),
+    "objectives": (
+        "noticed objectives multiclass_objective threads cuda_objective gamma_by_class "
+        "bad_input extreme_data cost_of_a_round multilabel_estimators"
+    ),
+    "losses/binary": (
+        "noticed losses_binary objectives gamma_by_class bad_input metrics extreme_data start_and_link"
+    ),
     "losses/multilabel": "noticed multilabel_estimators gamma_by_class objectives metrics bad_input",
 }
+
+_IMPORTS = "scipy.stats sklearn.utils.estimator_checks pandas hypothesis mpmath xgboost lightgbm"
 
 _OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not dask and not opencl"]
 _OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis was imported before pytest began
 
 #: What Cosmic Ray does to an operator: the opposite and one neighbour. Bit operators in the place of + would
 #: only raise, and a mutant that any test kills says nothing.
-_BINARY = "Add_Sub Add_Mul Sub_Add Sub_Mul Mul_Div Mul_Add Div_Mul Div_Sub FloorDiv_Mul Pow_Mul BitAnd_BitOr LShift_RShift"
+_BINARY = (
+    "Add_Sub Add_Mul Sub_Add Sub_Mul Mul_Div Mul_Add Div_Mul Div_Sub FloorDiv_Mul Pow_Mul BitAnd_BitOr "
+    "LShift_RShift"
+)
 _COMPARISON = "Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Eq_NotEq NotEq_Eq Is_IsNot IsNot_Is"
 _UNARY = "Delete_USub Delete_Invert Delete_Not"
 
@@ -269,9 +284,7 @@ def main():
     options = parser.parse_args()
 
     # What takes long to import, and nothing of focal_gbm, which is to be imported changed
-    for (
-        name
-    ) in "scipy.stats sklearn.utils.estimator_checks pandas hypothesis mpmath xgboost lightgbm".split():
+    for name in _IMPORTS.split():
         __import__(name)
     known = explained()
     results, strangers = {}, 0

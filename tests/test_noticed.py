@@ -1,5 +1,7 @@
 """Behaviour that a mutant of the code could change with no other test noticing (benchmarks/mutation.py)."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from estimators import focal_lgb, focal_xgb
@@ -119,6 +121,13 @@ def test_the_prepared_form_has_no_factor():
 def test_errors_of_many_labels_and_classes():
     with pytest.raises(TypeError, match=r"^columns must hold one BinaryFocalLoss a label, got"):
         MultilabelFocalLoss((BinaryFocalLoss(), 2.0))
+    for y in (np.zeros(2), np.zeros((2, 3))):
+        with pytest.raises(ValueError, match=r"^y_true must have shape \(n_samples, 2\), got shape"):
+            MultilabelFocalLoss((BinaryFocalLoss(),) * 2).check_labels(y)
+    with pytest.raises(FrozenInstanceError):
+        MultilabelFocalLoss((BinaryFocalLoss(),)).columns = ()
+    with pytest.raises(TypeError, match=r"^columns must hold one BinaryFocalLoss a label, got \(\)\.$"):
+        MultilabelFocalLoss(())
     with pytest.raises(ValueError, match=r"^hessian must be one of .*, got 'fisher'\.$"):
         MultilabelFocalLoss((BinaryFocalLoss(),)).gradient_hessian([[0]], [[0.0]], hessian="fisher")
     with pytest.raises(TypeError, match=r"^y_true must hold whole numbers from 0 to 2, got dtype <U1\.$"):
