@@ -49,7 +49,7 @@ from parso.python.tree import Keyword
 ROOT = Path(__file__).parent.parent
 SURVIVORS = Path(__file__).parent / "mutation_survivors.md"
 
-#: Module: the test files that should notice, those that notice most for their time first; or a part of a file,
+#: Module: the test files that should notice, those first that notice most for their time; a part of one,
 #: by pytest's -k, before all of it.
 TESTS = {
     "links": (
@@ -241,10 +241,9 @@ def run_tests(folder, tests, timeout, write_bytecode=False):
 
 
 def try_mutant(folder, line, stages, limits, killers):
-    """Return "killed", "timed out" or "survived"; `killers` are pairs of a line and a test that noticed it."""
-    nearest = list(dict.fromkeys(test for _, test in sorted(killers, key=lambda pair: abs(pair[0] - line))))[
-        :2
-    ]
+    """Return "killed", "timed out" or "survived"; `killers` are pairs of line and test."""
+    by_distance = sorted(killers, key=lambda pair: abs(pair[0] - line))
+    nearest = list(dict.fromkeys(test for _, test in by_distance))[:2]
     for tests, limit in [*([(nearest, sum(limits))] if nearest else []), *zip(stages, limits, strict=True)]:
         status = run_tests(folder, tests, limit)
         if status is None:
