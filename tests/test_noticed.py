@@ -14,6 +14,7 @@ from focal_gbm import (
     MulticlassFocalLoss,
     MultilabelFocalLoss,
 )
+from focal_gbm._arrays import BLOCK_SIZE
 from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink
 from focal_gbm.objectives import loss_scale_of_host
 
@@ -109,6 +110,20 @@ def test_labels_are_kept_in_the_smallest_type_that_holds_them(n_classes, dtype):
     targets = MulticlassFocalLoss(n_classes).prepare(label, None)
     assert targets.label.dtype == dtype
     assert_array_equal(targets.label, label)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_loss_of_more_rows_than_a_block(gamma):
+    rng = np.random.default_rng(0)
+    n_rows = BLOCK_SIZE + 7
+    y, z = rng.integers(0, 2, n_rows), rng.normal(size=n_rows)
+    whole = BinaryFocalLoss(gamma).loss(y, z)
+    assert_array_equal(whole[:9], BinaryFocalLoss(gamma).loss(y[:9], z[:9]))
+    assert_array_equal(whole[-9:], BinaryFocalLoss(gamma).loss(y[-9:], z[-9:]))
+
+
+def test_a_row_without_weight_has_no_loss_however_wrong_it_is():
+    assert_array_equal(BinaryFocalLoss().loss([1, 0], [-np.inf, np.inf], [0.0, 1.0])[0], 0.0)
 
 
 def test_the_prepared_form_has_no_factor():
