@@ -88,6 +88,7 @@ def test_equal_labels_and_weights_are_prepared_once():
     for w in (None, weight):
         objective(y, z, w)
         kept = objective._last
+        assert kept is not None
         objective(y.copy(), z, None if w is None else w.copy())
         assert objective._last is kept
 
