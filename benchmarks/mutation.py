@@ -69,7 +69,7 @@ TESTS = {
         "bad_input extreme_data cost_of_a_round multilabel_estimators"
     ),
     "losses/binary": (
-        "noticed losses_binary objectives gamma_by_class bad_input metrics extreme_data start_and_link"
+        "noticed gamma_by_class losses_binary objectives bad_input metrics extreme_data start_and_link"
     ),
     "losses/multilabel": "noticed multilabel_estimators gamma_by_class objectives metrics bad_input",
 }

@@ -200,6 +200,16 @@ def test_nothing_overflows(gamma, dtype):
     assert_allclose(link.inverse(z).sum(axis=1), 1, rtol=10 * info.eps)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_loss_is_that_of_the_label(dtype):
+    link = MulticlassFocalLink(2.0, (1.0, 0.3, 4.0))
+    rng = np.random.default_rng(0)
+    z, labels = rng.normal(0, 5, (20, 3)).astype(dtype), rng.integers(0, 3, 20)
+    result = link.log_loss(labels, z)
+    assert result.dtype == dtype
+    assert_array_equal(result, [-row[t] for row, t in zip(link.log_posterior(z), labels, strict=True)])
+
+
 def test_nan_stays_nan_in_its_row():
     result = MulticlassFocalLink(2.0, (1.0, 1.0, 1.0)).inverse([[0.0, np.nan, 1.0], [0.0, 0.0, 1.0]])
     assert_array_equal(np.isnan(result), [[True] * 3, [False] * 3])
