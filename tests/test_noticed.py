@@ -123,6 +123,15 @@ def test_loss_of_more_rows_than_a_block(gamma):
     assert_array_equal(whole[-9:], BinaryFocalLoss(gamma).loss(y[-9:], z[-9:]))
 
 
+@pytest.mark.parametrize("gamma", [2.0, (0.5, 3.0)])
+def test_link_of_more_rows_than_a_block(gamma):
+    z, link = np.random.default_rng(0).normal(size=BLOCK_SIZE + 7), BinaryFocalLink(gamma)
+    for function in (link.posterior_logit, link.inverse, link.probabilities):
+        whole = function(z)
+        assert_allclose(whole[:9], function(z[:9]), rtol=1e-15)
+        assert_allclose(whole[-9:], function(z[-9:]), rtol=1e-15)
+
+
 def test_a_row_without_weight_has_no_loss_however_wrong_it_is():
     assert_array_equal(BinaryFocalLoss().loss([1, 0], [-np.inf, np.inf], [0.0, 1.0])[0], 0.0)
 
