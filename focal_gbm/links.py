@@ -572,7 +572,10 @@ def _increasing_root(
         low = np.where(value <= 0, x, low)
         high = np.where(value >= 0, x, high)
         step = x - value / slope
-        step = np.where((step >= low) & (step <= high), step, low + (high - low) / 2)
+        # Within the bracket, too, Newton's steps can go to and fro between two points for ever. They are then
+        # its ends: no step may be longer than half of it
+        half = (high - low) / 2
+        step = np.where((step >= low) & (step <= high) & (np.abs(step - x) <= half), step, low + half)
         done = np.abs(step - x) <= _ROOT_TOLERANCE * (1.0 + np.abs(x))
         x = step
         if done.all():

@@ -200,6 +200,16 @@ def test_nothing_overflows(gamma, dtype):
     assert_allclose(link.inverse(z).sum(axis=1), 1, rtol=10 * info.eps)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_loss_is_that_of_the_label(dtype):
+    link = MulticlassFocalLink(2.0, (1.0, 0.3, 4.0))
+    rng = np.random.default_rng(0)
+    z, labels = rng.normal(0, 5, (20, 3)).astype(dtype), rng.integers(0, 3, 20)
+    result = link.log_loss(labels, z)
+    assert result.dtype == dtype
+    assert_array_equal(result, [-row[t] for row, t in zip(link.log_posterior(z), labels, strict=True)])
+
+
 def test_nan_stays_nan_in_its_row():
     result = MulticlassFocalLink(2.0, (1.0, 1.0, 1.0)).inverse([[0.0, np.nan, 1.0], [0.0, 0.0, 1.0]])
     assert_array_equal(np.isnan(result), [[True] * 3, [False] * 3])
@@ -233,6 +243,25 @@ def test_root_search_converges_where_newtons_method_alone_does_not():
 
     found = _increasing_root(function, np.full(4, -1e6), np.full(4, 1e6), np.array([50.0, -2.0, 7.0, -1e6]))
     assert_allclose(found, root, rtol=1e-12, atol=1e-12)
+
+
+def test_root_search_does_not_go_to_and_fro():
+    # Newton's step of a signed root is to the point on the other side, for ever
+    root = np.array([0.0, 3.0])
+
+    def function(x):
+        y = x - root
+        return np.sign(y) * np.sqrt(np.abs(y)), 0.5 / np.sqrt(np.maximum(np.abs(y), 1e-300))
+
+    found = _increasing_root(function, np.full(2, -9.0), np.full(2, 9.0), np.array([2.0, -1.0]))
+    assert_allclose(found, root, rtol=1e-12, atol=1e-12)
+
+
+def test_link_of_a_gamma_beyond_all_use_beside_others():
+    # Newton's steps between two margins, 4.36 and 28.39, were taken for the end of the search
+    link = MulticlassFocalLink((1e15, 5.0, 1000.0), (5.18948819e-02, 2.15377042e07, 1.88483407e-05))
+    eta = np.array([0.999, 1e-3, 1e-25])
+    assert_allclose(link.inverse(link.link(eta)), eta, rtol=1e-11)
 
 
 def test_link_normalises_what_sums_to_one_within_the_tolerance():

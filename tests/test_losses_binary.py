@@ -440,6 +440,22 @@ def test_probabilities_sum_to_one(data, gamma, alpha):
     assert_allclose(probabilities[:, 0], swapped.inverse(-z), rtol=1e-3 if z.dtype == np.float32 else 1e-11)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gamma", [0.0, 2.0, (5.0, 0.5)])
+def test_log_loss_of_the_link_agrees_with_mpmath(gamma, dtype):
+    class_weights = (0.3, 1.7)
+    link = BinaryFocalLink(gamma, class_weights)
+    z = np.linspace(-8, 8, 17, dtype=dtype)
+    for y in (0, 1):
+        logits = [reference.posterior_logit(gamma, float(x), class_weights) for x in z]
+        with mpmath.workdps(50):
+            expected = [float(mpmath.log1p(mpmath.exp(-(2 * y - 1) * mpmath.mpf(x)))) for x in logits]
+        result = link.log_loss(np.full(17, y == 1), z)
+        assert result.dtype == dtype
+        # where it is small, an error of the logit is a relative error of it
+        assert_allclose(result, expected, rtol=100 * np.finfo(dtype).eps, atol=0)
+
+
 def loss_weights(alpha):
     return BinaryFocalLoss(alpha=alpha).class_weights
 
