@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-from estimators import focal_lgb, focal_xgb
+from estimators import focal_lgb
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm import (
@@ -166,13 +166,6 @@ def test_gblinear_has_no_trees_to_count(table):
     X, y = table[0], table[1]
     model = FocalXGBClassifier(booster="gblinear", n_estimators=3, n_jobs=1).fit(X, y)
     assert np.isfinite(model.predict_proba(X)).all()
-
-
-def test_feature_weights_given_twice(table):
-    X, y = table[0], table[1]
-    weights = np.ones(X.shape[1])
-    with pytest.raises(ValueError, match=r"^feature_weights must be given to the constructor or to fit, got"):
-        focal_xgb(feature_weights=weights).fit(X, y, feature_weights=weights)
 
 
 def test_top_k_errors_of_lightgbm(table):
