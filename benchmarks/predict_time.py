@@ -1,7 +1,9 @@
 """Claim: predict_proba takes as long as the host's, the link does not show.
 
-Seconds of predict_proba over the host's with as many trees of as many leaves, on one row and on many; the two
-take turns in one process, the order changes. Medians. Writes results/predict_time.json.
+Seconds of predict_proba over the host's with as many trees of as many leaves, on one row and on many; γ=0 has
+the host's own trees, those of γ=2 are other trees, and deeper ones take longer. They take turns in one
+process, the order changes; medians. The link from scores to probabilities is timed alone, too. Writes
+results/predict_time.json.
 
     python benchmarks/predict_time.py [--rows 1000000]
 """
@@ -10,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,13 +29,15 @@ COMMON: dict[str, Any] = {"n_estimators": 100, "n_jobs": 2}
 
 def models(host: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     if host == "xgboost":
-        pair = {"host": XGBClassifier(**COMMON), "γ=2": FocalXGBClassifier(focal_gamma=2.0, **COMMON)}
+        own, focal, options = XGBClassifier, FocalXGBClassifier, COMMON
     else:
-        pair = {
-            "host": LGBMClassifier(verbose=-1, **COMMON),
-            "γ=2": FocalLGBMClassifier(focal_gamma=2.0, verbose=-1, **COMMON),
-        }
-    return {name: model.fit(X, y) for name, model in pair.items()}
+        own, focal, options = LGBMClassifier, FocalLGBMClassifier, {"verbose": -1, **COMMON}
+    makers = {
+        "host": own(**options),
+        "γ=0": focal(focal_gamma=0.0, **options),
+        "γ=2": focal(focal_gamma=2.0, **options),
+    }
+    return {name: model.fit(X, y) for name, model in makers.items()}
 
 
 def main() -> None:
@@ -39,32 +45,48 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     rows = []
-    print(f"{'host':<10}{'classes':>8}{'rows':>10}{'host s':>12}{'γ=2 s':>12}{'ratio':>8}  [range]")
+    print(
+        f"{'host':<10}{'classes':>8}{'rows':>10}{'host s':>11}  {'γ=0':<22}{'γ=2':<22}"
+        "the link alone, of the host's time"
+    )
     for n_classes in (2, 5):
         X, y = made_table(arguments.rows, 30, n_classes)
         for host in ("xgboost", "lightgbm"):
-            pair = models(host, X[:50_000], y[:50_000])
+            fitted = models(host, X[:50_000], y[:50_000])
             for n, turns in ((1, 400), (arguments.rows, 7 if n_classes == 2 else 3)):
-                seconds: dict[str, list[float]] = {name: [] for name in pair}
+                scores = fitted["γ=2"].decision_function(X[:n])
+                link = fitted["γ=2"]._focal_state.link("posterior")
+                calls: dict[str, Callable[[], Any]] = {
+                    **{name: partial(model.predict_proba, X[:n]) for name, model in fitted.items()},
+                    "link": partial(link.probabilities, scores),
+                }
+                seconds: dict[str, list[float]] = {name: [] for name in calls}
                 for turn in range(turns + 1):
-                    for name in sorted(pair, reverse=bool(turn % 2)):
+                    order = list(calls)
+                    for name in order[turn % 4 :] + order[: turn % 4]:
                         started = time.perf_counter()
-                        pair[name].predict_proba(X[:n])
+                        calls[name]()
                         if turn:
                             seconds[name].append(time.perf_counter() - started)
-                own, focal = (float(np.median(seconds[name])) for name in ("host", "γ=2"))
-                ratios = np.divide(seconds["γ=2"], seconds["host"])
-                low, high = np.percentile(ratios, [10, 90])
-                rows.append(
-                    {
-                        "host": host, "classes": n_classes, "rows": n, "host seconds": round(own, 6),
-                        "seconds": round(focal, 6), "ratio": round(focal / own, 3),
-                        "p10": round(float(low), 3), "p90": round(float(high), 3),
+                own = float(np.median(seconds["host"]))
+                row: dict[str, Any] = {
+                    "host": host, "classes": n_classes, "rows": n, "host seconds": round(own, 6),
+                    "link seconds": round(float(np.median(seconds["link"])), 6),
+                }  # fmt: skip
+                cells = []
+                for name in ("γ=0", "γ=2"):
+                    ratio = float(np.median(seconds[name])) / own
+                    low, high = np.percentile(np.divide(seconds[name], seconds["host"]), [10, 90])
+                    row |= {
+                        name: round(ratio, 3),
+                        f"{name}, p10": round(float(low), 3),
+                        f"{name}, p90": round(float(high), 3),
                     }
-                )  # fmt: skip
+                    cells.append(f"{ratio:.3f} [{low:.2f}, {high:.2f}]")
+                rows.append(row)
                 print(
-                    f"{host:<10}{n_classes:>8}{n:>10}{own:12.6f}{focal:12.6f}{focal / own:8.3f}"
-                    f"  [{low:.2f}, {high:.2f}]",
+                    f"{host:<10}{n_classes:>8}{n:>10}{own:11.6f}  {cells[0]:<22}{cells[1]:<22}"
+                    f"{row['link seconds'] / own:.3f}",
                     flush=True,
                 )
     write("predict_time", f"predict_time.py --rows {arguments.rows}", rows)
