@@ -1,9 +1,9 @@
-"""Claim: an XGBoost round with focal loss is longer than with the host's own loss mostly by XGBoost's own work.
+"""Claim: what an XGBoost round takes longer with focal loss than with the host's own is mostly XGBoost's.
 
-Milliseconds of the parts of a round: XGBoost's own (`Booster.update`), and with γ=0, which grows the same trees,
-the predictions that it hands over (`Booster.predict`), our objective, and the round on the gradients that it is
-handed (`Booster.boost`). The two boosters take turns, round by round. The floor is what would be left if the
-objective took no time. Medians and quartiles. Writes results/round_profile.json.
+Milliseconds of the parts of a round: XGBoost's own (`Booster.update`), and with γ=0, which grows the same
+trees, the predictions that it hands over (`Booster.predict`), our objective, and the round on the gradients
+that it is handed (`Booster.boost`). The two boosters take turns, round by round. The floor is what would be
+left if the objective took no time. Medians and quartiles. Writes results/round_profile.json.
 
     python benchmarks/round_profile.py [--rows 1000000] [--features 30] [--rounds 60] [--threads 2]
 """
@@ -30,9 +30,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     X, y = made_table(arguments.rows, arguments.features, 2)
-    start = float(np.mean(y))
     params = {"objective": "binary:logistic", "nthread": arguments.threads, "min_child_weight": 0}
-    params["base_score"] = start
+    params["base_score"] = float(np.mean(y))
     # a matrix each: the host keeps predictions with the matrix and the booster
     matrices = [xgboost.QuantileDMatrix(X, y, nthread=arguments.threads) for _ in range(2)]
     own, focal = (xgboost.Booster(params, [matrix]) for matrix in matrices)
