@@ -49,6 +49,8 @@ def probabilities(name: str) -> str:
     return markdown(header, [[label, *values] for label, values in rows.items()], over + source)
 
 
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+RATIO = "of the host's round"
 QUANTITIES = ("loss", "gradient", "Hessian", "probability", "start")
 
 
@@ -96,10 +98,88 @@ def accuracy_of_peers() -> str:
     return markdown(header, rows, source)
 
 
+def case_name(case: str) -> str:
+    """Return rows, features and classes as people read them."""
+    n_rows, n_features, n_classes = map(int, case.split("x"))
+    power = len(str(n_rows)) - 1
+    leading = "" if n_rows == 10**power else f"{n_rows // 10**power}·"
+    classes = "" if n_classes == 2 else f", {n_classes} classes"
+    return f"{leading}10{str(power).translate(SUPERSCRIPTS)} × {n_features}{classes}"
+
+
+def fit_time() -> str:
+    """Return the time of a fit over the host's own, with the range of the turns."""
+    frame, source = load("fit_time_vs_host")
+    frame["order"] = [[int(number) for number in case.split("x")[::-1]] for case in frame["case"]]
+    losses = ("γ=0", "γ=2")
+    header = ["rows × features", *(f"{host}, {loss}" for host in HOSTS.values() for loss in losses)]
+    rows = []
+    for case in frame.sort_values("order")["case"].unique():
+        cells = [case_name(case)]
+        for host in HOSTS:
+            for loss in losses:
+                chosen = (frame["case"] == case) & (frame["host"] == host) & (frame["loss"] == loss)
+                row = frame[chosen].iloc[0]
+                spread = (
+                    f" [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]" if row["turns"] > 1 else ""
+                )
+                cells.append(f"{row['ratio']:.2f}{spread}")
+        rows.append(cells)
+    return markdown(header, rows, source)
+
+
+def memory() -> str:
+    """Return the memory of a fit above the host's own."""
+    frame, source = load("memory")
+    rows = [
+        [
+            f"{HOSTS[row['host']]}, {case_name(row['case'])}",
+            *(f"{row[key]:g}" for key in ("host MiB", "focal MiB", "bytes a row", "bytes a row and class")),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    return markdown(["", "host, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
+
+
+def round_profile() -> str:
+    """Return the parts of an XGBoost round."""
+    frame, source = load("round_profile")
+    rows = [
+        [row["part"], f"{row['ms']:g}", f"{row['p25']:g} to {row['p75']:g}", f"{row[RATIO]:.3f}"]
+        for row in frame.to_dict("records")
+    ]
+    return markdown(["", "ms", "quartiles", RATIO], rows, source)
+
+
+def predict_time() -> str:
+    """Return the time of predict_proba over the host's own."""
+    frame, source = load("predict_time")
+    rows = [
+        [
+            f"{HOSTS[row['host']]}, {row['classes']} classes, {row['rows']} row{'s' * (row['rows'] > 1)}",
+            f"{1e3 * row['host seconds']:.3g}",
+            *(
+                f"{row[loss]:.2f} [{row[f'{loss}, p10']:.2f}, {row[f'{loss}, p90']:.2f}]"
+                for loss in ("γ=0", "γ=2")
+            ),
+            f"{row['link seconds'] / row['host seconds']:.1%}",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    return markdown(["", "host, ms", "γ=0", "γ=2", "the link alone"], rows, source)
+
+
+def kernel() -> str:
+    """Return nanoseconds a row of the objective and of others."""
+    frame, source = load("kernel")
+    rows = [[row["contestant"], f"{row['ns']:.3g}"] for row in frame.to_dict("records")]
+    return markdown(["", "ns a row"], rows, source)
+
+
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
-    for table in (accuracy, accuracy_of_peers):
+    for table in (accuracy, accuracy_of_peers, fit_time, memory, round_profile, predict_time, kernel):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
         text = probabilities(f"probabilities_{kind}")
