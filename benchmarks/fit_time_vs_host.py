@@ -1,11 +1,12 @@
 """Claim: a fit with focal loss takes about as long as one with the host's own loss.
 
 Seconds of a whole fit, γ=0 and γ=2, over those of the host's estimator on the same table with the same
-parameters: its defaults, and XGBoost's min_child_weight=0 so that trees are full (LightGBM's are, and its own
-softmax of ten classes ends in an error without a min_child_weight). The three take turns in one process, in an
-order that changes; medians, their ratio, that of the least times, which other guests of a machine disturb least,
-and the range of the ratios over the turns. γ=0 grows the host's own trees; leaves a tree are printed, as a time
-is only comparable with as many. Writes results/fit_time_vs_host.json, case by case.
+parameters: its defaults, and XGBoost's min_child_weight=0 so that trees are full (LightGBM's are, and its
+own softmax of ten classes ends in an error without a min_child_weight). The three take turns in one
+process, in an order that changes; medians, their ratio, that of the least times, which other guests of a
+machine disturb least, and the range of the ratios over the turns. γ=0 grows the host's own trees; leaves a
+tree are printed, as a time is only comparable with as many. Writes results/fit_time_vs_host.json, case by
+case.
 
     python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts xgboost] [--turns 5]
 """
