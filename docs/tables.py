@@ -157,7 +157,7 @@ def predict_time() -> str:
     rows = [
         [
             f"{HOSTS[row['host']]}, {row['classes']} classes, {row['rows']} row{'s' * (row['rows'] > 1)}",
-            f"{1e3 * row['host seconds']:.3g}",
+            f"{1e3 * row['host seconds']:{'.0f' if row['rows'] > 1 else '.2f'}}",
             *(
                 f"{row[loss]:.2f} [{row[f'{loss}, p10']:.2f}, {row[f'{loss}, p90']:.2f}]"
                 for loss in ("γ=0", "γ=2")
