@@ -97,6 +97,7 @@ def test_parameters_are_kept_as_plain_numbers():
     pairs = [
         (BinaryFocalLink(2.0, np.array([1.0, 3.0])), BinaryFocalLink(2.0, (1.0, 3.0))),
         (MulticlassFocalLink(2.0, [1, 3]), MulticlassFocalLink(2.0, (1.0, 3.0))),
+        (BinaryFocalLoss(2.0, np.float64(0.25)), BinaryFocalLoss(2.0, 0.25)),
         (MulticlassFocalLoss(np.int64(3)), MulticlassFocalLoss(3, 2.0)),
         (MultilabelFocalLoss([BinaryFocalLoss()] * 2), MultilabelFocalLoss((BinaryFocalLoss(),) * 2)),
     ]
