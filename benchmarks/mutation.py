@@ -248,7 +248,8 @@ def try_mutant(folder, line, stages, limits, killers):
         status = run_tests(folder, tests, limit)
         if status is None:
             return "timed out"
-        if status < 0 or status in (1, 2):  # a signal, a failure, a module that cannot be imported
+        # a signal, a failure, a module that cannot be imported, not even by conftest.py
+        if status < 0 or status in (1, 2, 4):
             if (folder / "killer").exists():
                 killers.insert(0, (line, (folder / "killer").read_text()))
             return "killed"

@@ -173,3 +173,10 @@ def test_top_k_errors_of_lightgbm(table):
     X, y = table[0], table[1]
     with pytest.raises(ValueError, match="multi_error_top_k"):
         focal_lgb(multi_error_top_k=2).fit(X, y)
+
+
+def test_arguments_of_a_loss_may_be_named():
+    y, z, weight = np.array([0, 1]), np.array([0.5, -0.5]), np.array([1.0, 2.0])
+    loss = BinaryFocalLoss()
+    named = loss.gradient_hessian(y_true=y, raw_prediction=z, sample_weight=weight)
+    assert_array_equal(named, loss.gradient_hessian(y, z, weight))
