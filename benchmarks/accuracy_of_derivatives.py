@@ -78,9 +78,7 @@ def row(
 ) -> dict[str, Any]:  # fmt: skip
     """Return the largest error in units of `size`, the largest absolute one outside, the count not finite."""
     size = np.abs(true if size is None else size)
-    normal = size >= np.finfo(dtype).tiny
-    if inside is not None:
-        normal &= inside
+    normal = is_normal(size, dtype, inside)
     finite = np.isfinite(found)
     errors = np.abs(np.asarray(found, dtype=np.float64) - true)
     use, rest = normal & finite, ~normal & finite
@@ -93,6 +91,12 @@ def row(
         "absolute_error_outside": float(errors[rest].max()) if rest.any() else 0.0,
         "not_finite": int((~finite).sum()),
     }  # fmt: skip
+
+
+def is_normal(size: np.ndarray, dtype: type, inside: np.ndarray | None) -> np.ndarray:
+    """Say where a number of the type can be right to its last digits."""
+    normal: np.ndarray = np.abs(size) >= np.finfo(dtype).tiny
+    return normal if inside is None else normal & inside
 
 
 def is_inside(margin: np.ndarray, dtype: type) -> np.ndarray:
@@ -119,7 +123,7 @@ def sigmoid_derivatives(contestants: dict[str, Callable[..., Any]]) -> list[dict
                     ("gradient", "hessian"), found, (g, h), (g, terms), strict=True
                 ):
                     one = row(quantity, "sigmoid", gamma, dtype, values, true, size, inside, name)
-                    normal = inside & (np.abs(size) >= np.finfo(dtype).tiny)
+                    normal = is_normal(size, dtype, inside)
                     right = np.abs(np.asarray(values, np.float64) - true) <= RIGHT * np.abs(size)
                     first_wrong = np.abs(z[normal & ~right]).min(initial=np.inf)  # NaN is not right
                     reached = np.abs(z[normal & (np.abs(z) < first_wrong)]).max(initial=0.0)

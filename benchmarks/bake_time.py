@@ -10,27 +10,19 @@ are given beside the whole. Writes results/bake_time.json.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import lightgbm
 import numpy as np
 from _made_tables import made_table
 from _report import write
+from _timing import median_seconds
 
 from focal_gbm import BinaryFocalLoss
-from focal_gbm._classifier import FocalState
+from focal_gbm._state import FocalState
 from focal_gbm.lightgbm import baked
 
-
-def median_seconds(call: Callable[..., Any], *arguments: Any) -> float:
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        call(*arguments)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
+TURNS = 5
 
 
 def main() -> None:
@@ -52,9 +44,9 @@ def main() -> None:
         }
         booster = lightgbm.train(params, lightgbm.Dataset(X, y), n_trees)
         text = booster.model_to_string(num_iteration=-1)
-        whole = median_seconds(baked, booster, start, state)
-        writes = median_seconds(booster.model_to_string, -1)
-        reads = median_seconds(lightgbm.Booster, None, None, None, text)
+        whole = median_seconds(TURNS, baked, booster, start, state)
+        writes = median_seconds(TURNS, booster.model_to_string, -1)
+        reads = median_seconds(TURNS, lightgbm.Booster, None, None, None, text)
         rows.append(
             {
                 "trees": n_trees, "MB": round(len(text) / 1e6, 1), "seconds": round(whole, 3),

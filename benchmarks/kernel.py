@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import write
+from _timing import median_seconds
 from scipy.special import expit, softmax
 
 from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss
@@ -77,7 +78,7 @@ def many_classes(rng, rounds):
         focal = FocalObjective(MulticlassFocalLoss(n_classes, GAMMA), n_jobs=1)
         xgb, lgb = focal.bind(y, None, "xgboost"), focal.bind(y, None, "lightgbm")
         times = {
-            name: median_ns(n, rounds, call, *arguments)
+            name: round(median_seconds(rounds, call, *arguments) / n * 1e9, 2)
             for name, call, *arguments in (
                 ("float32, as XGBoost calls it", xgb, z),
                 ("float64, as LightGBM calls it", lgb, z64),
@@ -88,15 +89,6 @@ def many_classes(rng, rounds):
             rows.append({"contestant": f"softmax of {n_classes}, {name}", "ns": ns})
             print(f"{rows[-1]['contestant']:<45}{ns:8.2f}")
     return rows
-
-
-def median_ns(n, rounds, call, *arguments):
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        call(*arguments)
-        seconds.append(time.perf_counter() - started)
-    return round(float(np.median(seconds)) / n * 1e9, 2)
 
 
 def with_expit(z, y):

@@ -63,7 +63,7 @@ def main() -> None:
                 seconds: dict[str, list[float]] = {name: [] for name in calls}
                 for turn in range(turns + 1):
                     order = list(calls)
-                    for name in order[turn % 4 :] + order[: turn % 4]:
+                    for name in order[turn % len(order) :] + order[: turn % len(order)]:
                         started = time.perf_counter()
                         calls[name]()
                         if turn:

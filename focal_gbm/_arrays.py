@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: Elements a block: a pass over one in float32 takes ten to twenty microseconds, long beside the one or two
 #: for which NumPy holds the interpreter in between, so that threads run side by side. The half a dozen
@@ -21,6 +22,11 @@ def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
     step = max(1, BLOCK_SIZE // row_size)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def in_few_bytes(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
+    """Return a copy of class codes in the smallest type that holds them: a fit keeps those of every row."""
+    return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)))
 
 
 #: How arrays and tables on a CUDA device come to the host, by package. NumPy refuses to do it by itself.

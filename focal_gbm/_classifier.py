@@ -14,7 +14,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
-from focal_gbm._arrays import on_host
+from focal_gbm._arrays import in_few_bytes, on_host
 from focal_gbm._state import FOCAL_PARAMETERS, FocalState, state_to_json
 from focal_gbm._validation import (
     FloatArray,
@@ -81,7 +81,8 @@ class FitPlan(NamedTuple):
     def _encode(self, y: ArrayLike, name: str) -> NDArray[Any]:
         if self.encoder is None:
             return _as_indicator(y, name, n_labels=self.labels.shape[1])
-        return _in_few_bytes(encode_labels(y, self.encoder.classes_, name), self.encoder.classes_)
+        classes = self.encoder.classes_
+        return in_few_bytes(encode_labels(y, classes, name), len(classes))
 
 
 class Rows(NamedTuple):
@@ -153,7 +154,7 @@ class FocalClassifierMixin:
             return self._plan_many_labels(X, labels, sample_weight)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
-        labels = _in_few_bytes(encoder.fit_transform(labels), encoder.classes_)
+        labels = in_few_bytes(encoder.fit_transform(labels), len(encoder.classes_))
         check_two_classes(encoder.classes_)
         weight = check_sample_weight(sample_weight, len(labels))
         counts = _class_counts(labels, weight, encoder.classes_)
@@ -316,11 +317,6 @@ def loss_of_classes(
     if len(classes) == 2:
         return BinaryFocalLoss(gamma, weights)  # type: ignore[arg-type]
     return MulticlassFocalLoss(len(classes), gamma, weights)
-
-
-def _in_few_bytes(codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
-    """Return codes as the smallest type that holds them: a fit keeps those of every row."""
-    return codes.astype(np.min_scalar_type(max(len(classes) - 1, 0)))
 
 
 def check_two_classes(classes: NDArray[Any]) -> None:

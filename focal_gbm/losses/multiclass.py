@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from focal_gbm._arrays import BLOCK_SIZE, EXP_LIMIT, row_blocks
+from focal_gbm._arrays import BLOCK_SIZE, EXP_LIMIT, in_few_bytes, row_blocks
 from focal_gbm._validation import (
     FloatArray,
     Gamma,
@@ -260,8 +260,8 @@ class MulticlassFocalLoss:
             weight = np.asarray(self.alpha, dtype=np.float64)[label]
         if sample_weight is not None:
             weight = sample_weight if weight is None else weight * sample_weight
-        smallest = np.min_scalar_type(self.n_classes - 1)
-        return MulticlassTargets(label.astype(smallest), None if weight is None else weight.astype(dtype))
+        codes = in_few_bytes(label, self.n_classes)
+        return MulticlassTargets(codes, None if weight is None else weight.astype(dtype))
 
     def loss_prepared(self, targets: MulticlassTargets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""
