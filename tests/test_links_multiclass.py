@@ -297,6 +297,7 @@ def test_constructor_errors(arguments, error, message):
         ([0.5, 0.5, np.nan], r"^probabilities must be > 0, got nan\.$"),
         ([0.5, 0.3, 0.3], r"^probabilities must sum to 1 within 1e-05, got 1\.1\.$"),
         ([[0.2, 0.3, 0.5], [0.5, 0.25, 0.125]], r"^probabilities must sum to 1 within 1e-05, got 0\.875\.$"),
+        ([[0.5, 0.25, 0.0625], [0.5, 0.25, 0.125]], r"^probabilities must sum to 1 .*, got 0\.8125\.$"),
     ],
 )
 def test_link_errors(probabilities, message):
