@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from focal_gbm.compare import Contestant, Parts, Settings
-from focal_gbm.links import BinaryFocalLink
+from focal_gbm.losses.links import BinaryFocalLink
 
 #: Candidates of every contestant.
 CANDIDATES = 6

@@ -1,6 +1,6 @@
 """Focal loss for XGBoost and LightGBM.
 
-Importing this package imports neither host: the estimators are loaded on first use.
+Importing this package imports neither library: the estimators are loaded on first use.
 """
 
 from __future__ import annotations
@@ -9,60 +9,86 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from focal_gbm._hosts import UntestedHostWarning
-    from focal_gbm.counts import ClassCounts
+    from focal_gbm._versions import UntestedLibraryWarning
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
-    from focal_gbm.lightgbm import FocalLGBMClassifier
-    from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
-    from focal_gbm.metrics import FocalMetric, focal_loss
-    from focal_gbm.objectives import FocalObjective
+    from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
+    from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
+    from focal_gbm.lightgbm.objective import FocalLGBMMetric, FocalLGBMObjective
+    from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss, Poly1Focal
     from focal_gbm.search import FocalSearchCV
-    from focal_gbm.xgboost import FocalXGBClassifier
+    from focal_gbm.training.counts import ClassCounts
+    from focal_gbm.training.metrics import focal_loss
+    from focal_gbm.xgboost.dask import DaskFocalXGBClassifier
+    from focal_gbm.xgboost.estimator import FocalXGBClassifier
+    from focal_gbm.xgboost.objective import FocalXGBMetric, FocalXGBObjective
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "BinaryFocalLoss": "losses",
-    "ClassCounts": "counts",
-    "FocalLGBMClassifier": "lightgbm",
+    "ClassCounts": "training.counts",
+    "DaskFocalLGBMClassifier": "lightgbm.dask",
+    "DaskFocalXGBClassifier": "xgboost.dask",
+    "FocalLGBMClassifier": "lightgbm.estimator",
+    "FocalLGBMMetric": "lightgbm.objective",
+    "FocalLGBMObjective": "lightgbm.objective",
     "FocalLinkDisplay": "display",
     "FocalLossDisplay": "display",
-    "FocalMetric": "metrics",
-    "FocalObjective": "objectives",
     "FocalSearchCV": "search",
-    "FocalXGBClassifier": "xgboost",
+    "FocalXGBClassifier": "xgboost.estimator",
+    "FocalXGBMetric": "xgboost.objective",
+    "FocalXGBObjective": "xgboost.objective",
     "FocusDisplay": "display",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",
-    "UntestedHostWarning": "_hosts",
-    "focal_loss": "metrics",
+    "Poly1Focal": "losses",
+    "UntestedLibraryWarning": "_versions",
+    "focal_loss": "training.metrics",
 }
 
 __all__ = [
     "BinaryFocalLoss",
     "ClassCounts",
+    "DaskFocalLGBMClassifier",
+    "DaskFocalXGBClassifier",
     "FocalLGBMClassifier",
+    "FocalLGBMMetric",
+    "FocalLGBMObjective",
     "FocalLinkDisplay",
     "FocalLossDisplay",
-    "FocalMetric",
-    "FocalObjective",
     "FocalSearchCV",
     "FocalXGBClassifier",
+    "FocalXGBMetric",
+    "FocalXGBObjective",
     "FocusDisplay",
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",
-    "UntestedHostWarning",
+    "Poly1Focal",
+    "UntestedLibraryWarning",
     "__version__",
     "focal_loss",
 ]
 
+#: What needs an extra, with the packages that it brings.
+_EXTRAS = {
+    "lightgbm.dask": ("dask", ("dask.array", "dask.dataframe", "distributed")),
+    "xgboost.dask": ("dask", ("dask.array", "dask.dataframe", "distributed")),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        value = getattr(import_module(f"focal_gbm.{_MODULES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'focal_gbm' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'focal_gbm' has no attribute {name!r}")
+    module = _MODULES[name]
+    extra, packages = _EXTRAS.get(module, ("", ()))
+    try:
+        for package in packages:
+            import_module(package)
+    except ImportError as error:
+        raise ImportError(f"{name} needs Dask: pip install 'focal-gbm[{extra}]' ({error}).") from error
+    value = getattr(import_module(f"focal_gbm.{module}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the package needs from arrays: row blocks that stay in cache, and arrays of a card brought home."""
+"""What the package needs from arrays: row blocks that stay in cache, and arrays of a CUDA device brought to the CPU."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Elements a block: a pass over one in float32 takes ten to twenty microseconds, long beside the one or two
-#: for which NumPy holds the interpreter in between, so that threads run side by side. The half a dozen
-#: temporaries then take 1.5 MiB. One thread is no slower than with smaller blocks (benchmarks/kernel.py).
-BLOCK_SIZE = 65536
+#: Elements a block: its dozen temporaries in float64 take 1.5 MiB, about the cache of one core.
+BLOCK_SIZE = 16384
 
 #: |x| at which exp(x) and exp(-x) are both still normal numbers, per dtype.
 EXP_LIMIT = {np.dtype(np.float32): 87.0, np.dtype(np.float64): 708.0}
@@ -24,16 +22,16 @@ def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def in_few_bytes(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
+def smallest_integers(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
     """Return a copy of class codes in the smallest type that holds them: a fit keeps those of every row."""
     return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)))
 
 
-#: How arrays and tables on a CUDA device come to the host, by package. NumPy refuses to do it by itself.
-_TO_HOST = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
+#: How arrays and tables on a CUDA device come to the CPU, by package. NumPy refuses to do it by itself.
+_TO_CPU = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
 
 
-def on_host(array: Any) -> Any:
+def on_cpu(array: Any) -> Any:
     """Return an array, column or table of a CUDA device as NumPy's or pandas', all else as it came."""
-    method = _TO_HOST.get(type(array).__module__.partition(".")[0])
+    method = _TO_CPU.get(type(array).__module__.partition(".")[0])
     return array if method is None else getattr(array, method)()

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._arrays import on_host
+from focal_gbm._arrays import on_cpu
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
@@ -119,7 +119,7 @@ def check_sample_weight(
     """Return weights as a float array of shape (n,): finite, >= 0, not all zero."""
     if sample_weight is None:
         return None
-    weight = np.asarray(on_host(sample_weight))
+    weight = np.asarray(on_cpu(sample_weight))
     if weight.dtype.kind in "iub":
         weight = weight.astype(np.float64)
     elif weight.dtype.kind != "f":
@@ -148,7 +148,7 @@ def check_choice(value: object, choices: Sequence[str], name: str) -> str:
     return value
 
 
-def one_each(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
+def per_evaluation_set(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
     """Return what a user gave for each evaluation set, None for each where nothing was given."""
     if values is None:
         return [None] * n_sets

@@ -22,10 +22,12 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 
-from focal_gbm._classifier import FocalClassifierMixin, Rows, as_target
 from focal_gbm._validation import check_sample_weight
+from focal_gbm.training.estimator import FocalClassifierMixin
+from focal_gbm.training.labels import as_target
+from focal_gbm.training.plan import Rows
 
-#: γ=0 without α is the host's own loss: where focal loss does not help, the search says so.
+#: γ=0 without α is the library's own loss: where focal loss does not help, the search says so.
 DEFAULT_GRID = {"focal_gamma": [0.0, 0.5, 1.0, 2.0, 3.0], "focal_alpha": [None, "balanced"]}
 
 #: Draws of whole groups to stop on, until one leaves every class rows to train on.
@@ -45,7 +47,7 @@ class FocalSearchCV(GridSearchCV):
         Its `n_estimators` bounds the rounds: set it high. Its own early stopping must be off.
     param_grid : dict, list of dicts or None, default=None
         As for `sklearn.model_selection.ParameterGrid`. None is γ in {0, 0.5, 1, 2, 3}, each with α
-        None and "balanced"; γ=0 without α is the host's own log loss.
+        None and "balanced"; γ=0 without α is the library's own log loss.
     scoring : str, callable, list, tuple, dict or None, default=None
         As for `GridSearchCV`; None is the accuracy of `predict`. "neg_log_loss" and
         "average_precision" say more about rare classes.

@@ -25,7 +25,7 @@ from focal_gbm import (
     focal_loss,
 )
 from focal_gbm.gamma import resolve_gamma
-from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink
+from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
 from focal_gbm.objectives import loss_scale_of_host
 
 PAIRS = ((0.0, 5.0), (5.0, 0.0), (50.0, 0.5), (0.5, 2.0), (2.3, 1.0), (0.0, 1e-3))

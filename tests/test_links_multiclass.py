@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, softmax
 
 from focal_gbm import MulticlassFocalLoss
-from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink, _increasing_root, _log_term, _log_term_slope
+from focal_gbm.losses import Focal, Margin
+from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
+from focal_gbm.losses.roots import increasing_root
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 #: From where the search starts to where rounding takes over
@@ -143,7 +145,8 @@ def test_order_of_the_classes_does_not_matter(gamma):
 @pytest.mark.parametrize("gamma", [0.01, 0.1, 0.5, 0.9, 1.0, 1.5, 2.0, 5.0, 50.0, 1e4])
 def test_slope_of_the_term_is_positive_and_as_the_docstring_says(gamma):
     m = np.unique(np.concatenate([np.linspace(-60, 60, 61), np.linspace(-3, 3, 41)]))
-    for x, term, slope in zip(m, _log_term(m, gamma), _log_term_slope(m, gamma), strict=True):
+    loss, margin = Focal(gamma), Margin.of(-m)
+    for x, term, slope in zip(m, loss.link_term(margin), loss.link_slope(margin), strict=True):
         with mpmath.workdps(120):
             g, p = mpmath.mpf(gamma), 1 / (1 + mpmath.exp(-mpmath.mpf(float(x))))
             q = 1 - p
@@ -241,7 +244,7 @@ def test_root_search_converges_where_newtons_method_alone_does_not():
     def function(x):
         return np.arctan(x - root), 1 / (1 + (x - root) ** 2)
 
-    found = _increasing_root(function, np.full(4, -1e6), np.full(4, 1e6), np.array([50.0, -2.0, 7.0, -1e6]))
+    found = increasing_root(function, np.full(4, -1e6), np.full(4, 1e6), np.array([50.0, -2.0, 7.0, -1e6]))
     assert_allclose(found, root, rtol=1e-12, atol=1e-12)
 
 
@@ -253,7 +256,7 @@ def test_root_search_does_not_go_to_and_fro():
         y = x - root
         return np.sign(y) * np.sqrt(np.abs(y)), 0.5 / np.sqrt(np.maximum(np.abs(y), 1e-300))
 
-    found = _increasing_root(function, np.full(2, -9.0), np.full(2, 9.0), np.array([2.0, -1.0]))
+    found = increasing_root(function, np.full(2, -9.0), np.full(2, 9.0), np.array([2.0, -1.0]))
     assert_allclose(found, root, rtol=1e-12, atol=1e-12)
 
 

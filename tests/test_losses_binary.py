@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from focal_gbm import BinaryFocalLoss
-from focal_gbm.links import BinaryFocalLink
+from focal_gbm.losses.links import BinaryFocalLink
 
 GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 20.0)
 HUGE_GAMMAS = (33.0, 1e3, 1e6 + 0.5, 1e15)
@@ -637,7 +637,7 @@ def test_equality_hash_and_pickle():
     assert BinaryFocalLoss(np.float32(0.5), np.float64(0.25)) == BinaryFocalLoss(0.5, 0.25)
     assert BinaryFocalLoss().gamma == 2.0
     assert BinaryFocalLoss().alpha is None
-    assert repr(BinaryFocalLoss(1, 0.25)) == "BinaryFocalLoss(gamma=1.0, alpha=0.25)"
+    assert repr(BinaryFocalLoss(1, 0.25)) == "BinaryFocalLoss(gamma=1.0, alpha=0.25, margin_loss=None)"
     for item in (loss, BinaryFocalLoss(0.5, 0.25), loss.link, BinaryFocalLink(3.0)):
         for twin in (pickle.loads(pickle.dumps(item)), copy.deepcopy(item)):
             assert twin == item

@@ -15,7 +15,7 @@ from focal_gbm import (
     MultilabelFocalLoss,
 )
 from focal_gbm._arrays import BLOCK_SIZE
-from focal_gbm.links import BinaryFocalLink, MulticlassFocalLink
+from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
 from focal_gbm.objectives import loss_scale_of_host
 
 

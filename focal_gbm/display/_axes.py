@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from focal_gbm._classifier import FocalClassifierMixin
-from focal_gbm._state import FocalState
 from focal_gbm._validation import check_gamma
+from focal_gbm.losses import Focal, MarginLoss
+from focal_gbm.training.estimator import FocalClassifierMixin
+from focal_gbm.training.state import FocalState
 
 #: Those of the paper's figure 1.
 PAPER_GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -40,16 +41,19 @@ def colors(n_lines: int) -> list[Any]:
     return [colormap(x) for x in np.linspace(0.0, _LIGHTEST, n_lines)]
 
 
-def check_gamma_list(gammas: Sequence[float]) -> tuple[float, ...]:
-    """Return at least one focusing parameter."""
+def check_gamma_list(gammas: Sequence[float | MarginLoss]) -> tuple[MarginLoss, ...]:
+    """Return at least one loss of the margin; a number is the γ of the focal loss."""
     if isinstance(gammas, str) or not np.iterable(gammas) or not len(gammas):
         raise ValueError(f"gammas must hold one number >= 0 or more, got {gammas!r}.")
-    return tuple(check_gamma(gamma, f"gammas[{i}]") for i, gamma in enumerate(gammas))
+    return tuple(
+        gamma if isinstance(gamma, MarginLoss) else Focal(check_gamma(gamma, f"gammas[{i}]"))
+        for i, gamma in enumerate(gammas)
+    )
 
 
-def gamma_label(gamma: float) -> str:
-    """Return how the legend names γ."""
-    return "γ = 0 (log loss)" if gamma == 0 else f"γ = {gamma:g}"
+def label_of(margin_loss: MarginLoss) -> str:
+    """Return how the legend names a loss."""
+    return margin_loss.symbol + (" (log loss)" if margin_loss.is_log_loss else "")
 
 
 def fitted_state(estimator: Any, display: str) -> FocalState:

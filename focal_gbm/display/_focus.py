@@ -11,10 +11,10 @@ from scipy.special import logit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from focal_gbm._classifier import FocalClassifierMixin
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.display._axes import PAPER_GAMMAS, check_gamma_list, draw, gamma_label, pyplot
-from focal_gbm.losses import BinaryFocalLoss, FocalLoss, MulticlassFocalLoss
+from focal_gbm.display._axes import PAPER_GAMMAS, check_gamma_list, draw, label_of, pyplot
+from focal_gbm.losses import BinaryFocalLoss, Loss, MarginLoss, MulticlassFocalLoss
+from focal_gbm.training.estimator import FocalClassifierMixin
 
 #: Shares of the rows at which the curves are kept: even steps, and small ones where the hardest rows of
 #: a large table are.
@@ -71,7 +71,7 @@ class FocusDisplay:
         *,
         row_share: FloatArray,
         loss_share: FloatArray,
-        gammas: Sequence[float],
+        gammas: Sequence[float | MarginLoss],
         classes: Sequence[Any],
         estimator_name: str | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class FocusDisplay:
         X: Any,
         y: ArrayLike,
         *,
-        gammas: Sequence[float] = PAPER_GAMMAS,
+        gammas: Sequence[float | MarginLoss] = PAPER_GAMMAS,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
         ax: Any = None,
@@ -100,7 +100,7 @@ class FocusDisplay:
         ----------
         estimator : fitted classifier
             Of this package: its focal scores are taken. Any other with `predict_proba`, such as the
-            hosts' own: its probabilities, clipped to [eps, 1-eps] as scikit-learn does.
+            libraries' own: its probabilities, clipped to [eps, 1-eps] as scikit-learn does.
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
             True labels.
@@ -143,7 +143,7 @@ class FocusDisplay:
         y_true: ArrayLike,
         raw_prediction: ArrayLike,
         *,
-        gammas: Sequence[float] = PAPER_GAMMAS,
+        gammas: Sequence[float | MarginLoss] = PAPER_GAMMAS,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         name: str | None = None,
@@ -178,7 +178,7 @@ class FocusDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        gammas = check_gamma_list(gammas)
+        margin_losses = check_gamma_list(gammas)
         y = column_or_1d(y_true)
         z = np.asarray(raw_prediction)
         check_consistent_length(y, z)
@@ -192,7 +192,7 @@ class FocusDisplay:
                 f"got {encoder.classes_.tolist()}."
             )
         codes = encoder.transform(y)
-        losses = [_loss(gamma, len(classes)).loss(codes, z) for gamma in gammas]
+        losses = [_loss(one, len(classes)).loss(codes, z) for one in margin_losses]
         of_class = [
             [_shares(loss[codes == k], weight[codes == k], label) for loss in losses]
             for k, label in enumerate(classes.tolist())
@@ -200,7 +200,7 @@ class FocusDisplay:
         display = cls(
             row_share=_ROW_SHARE,
             loss_share=np.array(of_class),
-            gammas=gammas,
+            gammas=tuple(gammas),
             classes=classes.tolist(),
             estimator_name=name,
         )
@@ -242,7 +242,7 @@ class FocusDisplay:
         """
         self.axes_ = self._panels(ax)
         name = self.estimator_name if name is None else name
-        labels = [gamma_label(gamma) for gamma in self.gammas]
+        labels = [label_of(one) for one in check_gamma_list(self.gammas)]
         self.lines_ = []
         for panel, label, share in zip(self.axes_, self.classes, self.loss_share, strict=True):
             panel.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":", zorder=0)  # all rows alike
@@ -286,8 +286,10 @@ def _scores(probability: FloatArray) -> FloatArray:
     return np.asarray(logit(probability[:, 1]) if probability.shape[1] == 2 else np.log(probability))
 
 
-def _loss(gamma: float, n_classes: int) -> FocalLoss:
-    return BinaryFocalLoss(gamma) if n_classes == 2 else MulticlassFocalLoss(n_classes, gamma)
+def _loss(margin_loss: MarginLoss, n_classes: int) -> Loss:
+    if n_classes == 2:
+        return BinaryFocalLoss(margin_loss=margin_loss)
+    return MulticlassFocalLoss(n_classes, margin_loss=margin_loss)
 
 
 def _shares(loss: FloatArray, weight: FloatArray, label: Any) -> FloatArray:

@@ -14,10 +14,10 @@ from focal_gbm.display._axes import (
     check_gamma_list,
     draw,
     fitted_state,
-    gamma_label,
+    label_of,
     new_axes,
 )
-from focal_gbm.losses import BinaryFocalLoss
+from focal_gbm.losses import BinaryFocalLoss, Focal, MarginLoss
 
 #: Scores reach ±12: what lies beyond is closer to the corners than a line is wide.
 _RAW_PREDICTION = np.linspace(-12.0, 12.0, 601)
@@ -78,7 +78,7 @@ class FocalLinkDisplay:
     @classmethod
     def from_gammas(
         cls,
-        gammas: Sequence[float] = PAPER_GAMMAS,
+        gammas: Sequence[float | MarginLoss] = PAPER_GAMMAS,
         *,
         alpha: float | tuple[float, float] | None = None,
         name: str | None = None,
@@ -89,8 +89,8 @@ class FocalLinkDisplay:
 
         Parameters
         ----------
-        gammas : sequence of float, default=(0, 0.5, 1, 2, 5)
-            Focusing parameters, >= 0.
+        gammas : sequence of float or MarginLoss, default=(0, 0.5, 1, 2, 5)
+            Focusing parameters, >= 0, or other losses.
         alpha : None, float or tuple of 2 floats, default=None
             As for `BinaryFocalLoss`: None, Lin's α in (0, 1), or the weights (α_0, α_1).
         name, ax, **kwargs
@@ -107,7 +107,8 @@ class FocalLinkDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        losses = {gamma_label(gamma): BinaryFocalLoss(gamma, alpha) for gamma in check_gamma_list(gammas)}
+        of_margin = check_gamma_list(gammas)
+        losses = {label_of(one): BinaryFocalLoss(alpha=alpha, margin_loss=one) for one in of_margin}
         return cls._of(losses, name).plot(ax, **kwargs)
 
     @classmethod
@@ -134,16 +135,13 @@ class FocalLinkDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator was not fitted.
         """
-        loss = fitted_state(estimator, cls.__name__).loss
-        if not isinstance(loss, BinaryFocalLoss):
+        loss: Any = fitted_state(estimator, cls.__name__).loss
+        if loss.kind != "binary":
             raise ValueError(f"estimator must be one of two classes, got a {type(loss).__name__}.")
-        if isinstance(loss.gamma, tuple):
-            text = "γ = {:g} and {:g}".format(*loss.gamma)
-        else:
-            text = f"γ = {loss.gamma:g}"
+        text = " and ".join(one.symbol for one in loss.margin_losses)
         if loss.alpha is not None:
             text += ", α = {:.3g} and {:.3g}".format(*loss.class_weights)
-        losses = {gamma_label(0.0): BinaryFocalLoss(0.0), text: loss}
+        losses = {label_of(Focal(0.0)): BinaryFocalLoss(0.0), text: loss}
         return cls._of(losses, name or type(estimator).__name__).plot(ax, **kwargs)
 
     @classmethod

@@ -16,10 +16,10 @@ from focal_gbm.display._axes import (
     check_gamma_list,
     draw,
     fitted_state,
-    gamma_label,
+    label_of,
     new_axes,
 )
-from focal_gbm.losses import BinaryFocalLoss, MultilabelFocalLoss
+from focal_gbm.losses import BinaryFocalLoss, Focal, MarginLoss
 
 _QUANTITIES = {
     "loss": "Focal loss (nats)",
@@ -93,7 +93,7 @@ class FocalLossDisplay:
     @classmethod
     def from_gammas(
         cls,
-        gammas: Sequence[float] = PAPER_GAMMAS,
+        gammas: Sequence[float | MarginLoss] = PAPER_GAMMAS,
         *,
         hessian: str = "exact",
         max_margin: float = 6.0,
@@ -107,8 +107,8 @@ class FocalLossDisplay:
 
         Parameters
         ----------
-        gammas : sequence of float, default=(0, 0.5, 1, 2, 5)
-            Focusing parameters, >= 0.
+        gammas : sequence of float or MarginLoss, default=(0, 0.5, 1, 2, 5)
+            Focusing parameters, >= 0, or other losses.
         hessian : {"exact", "floored", "majorizing"}, default="exact"
             Second derivative, see `BinaryFocalLoss.gradient_hessian`.
         max_margin : float, default=6.0
@@ -127,8 +127,7 @@ class FocalLossDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        gammas = check_gamma_list(gammas)
-        losses = {gamma_label(gamma): BinaryFocalLoss(gamma) for gamma in gammas}
+        losses = {label_of(one): BinaryFocalLoss(margin_loss=one) for one in check_gamma_list(gammas)}
         display = cls._of(losses, hessian, max_margin, name)
         return display.plot(ax, quantity=quantity, against=against, **kwargs)
 
@@ -170,18 +169,15 @@ class FocalLossDisplay:
             If the estimator was not fitted.
         """
         state = fitted_state(estimator, cls.__name__)
-        if isinstance(state.loss, MultilabelFocalLoss):
+        if state.loss.n_labels > 1:
             raise ValueError("estimator must have one loss, got many labels, each with its own.")
-        n_classes = len(state.classes)
-        gamma = state.loss.gamma
-        gammas = gamma if isinstance(gamma, tuple) else (gamma,) * n_classes
-        by_class = list(zip(gammas, state.loss.class_weights, strict=True))
-        losses = {gamma_label(0.0): BinaryFocalLoss(0.0)}
-        for label, (gamma, weight) in zip(state.classes.tolist(), by_class, strict=True):
-            text = f"γ = {gamma:g}" + ("" if weight == 1.0 else f", α = {weight:.3g}")
+        by_class = state.loss.weighted_losses()
+        losses = {label_of(Focal(0.0)): BinaryFocalLoss(0.0)}
+        for label, (loss, weight) in zip(state.classes.tolist(), by_class, strict=True):
+            text = loss.symbol + ("" if weight == 1.0 else f", α = {weight:.3g}")
             if len(set(by_class)) > 1:
                 text = f"class {label}: {text}"
-            losses[text] = BinaryFocalLoss(gamma, (weight, weight))
+            losses[text] = BinaryFocalLoss(alpha=(weight, weight), margin_loss=loss)
         display = cls._of(losses, estimator.hessian, max_margin, name or type(estimator).__name__)
         return display.plot(ax, quantity=quantity, against=against, **kwargs)
 

@@ -1,12 +1,25 @@
-"""The focal losses: mathematics over arrays, no booster."""
+"""The losses: mathematics over NumPy arrays, which knows no library and no kernel.
 
-from typing import TypeAlias
+`focal.py` and `poly1.py` are losses of the margin, one file each; `sigmoid.py`, `softmax.py` and `per_label.py`
+make losses of two classes, many classes and many labels of any of them, and `links.py` their probabilities.
+"""
 
-from focal_gbm.losses.binary import BinaryFocalLoss
-from focal_gbm.losses.multiclass import MulticlassFocalLoss
-from focal_gbm.losses.multilabel import MultilabelFocalLoss
+from focal_gbm.losses.base import HESSIANS, Loss
+from focal_gbm.losses.focal import Focal
+from focal_gbm.losses.margin import Margin, MarginLoss
+from focal_gbm.losses.per_label import MultilabelFocalLoss
+from focal_gbm.losses.poly1 import Poly1Focal
+from focal_gbm.losses.sigmoid import BinaryFocalLoss
+from focal_gbm.losses.softmax import MulticlassFocalLoss
 
-#: Any focal loss: all have the same methods, on arrays of their own shapes.
-FocalLoss: TypeAlias = BinaryFocalLoss | MulticlassFocalLoss | MultilabelFocalLoss
-
-__all__ = ["BinaryFocalLoss", "FocalLoss", "MulticlassFocalLoss", "MultilabelFocalLoss"]
+__all__ = [
+    "HESSIANS",
+    "BinaryFocalLoss",
+    "Focal",
+    "Loss",
+    "Margin",
+    "MarginLoss",
+    "MulticlassFocalLoss",
+    "MultilabelFocalLoss",
+    "Poly1Focal",
+]

@@ -1,0 +1,218 @@
+"""Losses of two classes: value, gradient, Hessian, best constant."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
+
+from focal_gbm._arrays import row_blocks
+from focal_gbm._validation import (
+    FloatArray,
+    Gamma,
+    check_binary_labels,
+    check_class_weights,
+    check_sample_weight,
+)
+from focal_gbm.losses.base import (
+    DEFAULT_GAMMA,
+    Loss,
+    Targets,
+    check_margin_losses,
+    margin_losses,
+    row_factor,
+)
+from focal_gbm.losses.links import BinaryFocalLink
+from focal_gbm.losses.margin import (
+    Margin,
+    MarginLoss,
+    by_class,
+    derivatives_by_class,
+    margin_loss_from_dict,
+    odds_of,
+)
+
+
+@dataclass(frozen=True)
+class BinaryFocalLoss(Loss, kind="binary"):
+    r"""Focal loss, or another loss of the margin, of σ(z), with labels in {0, 1}.
+
+    With the margin ``m = (2y-1) z``, the loss φ of the margin, ``g = -dφ/dm`` and ``h = d²φ/dm²``,
+
+        loss     =  α_y φ(m)
+        gradient = -(2y-1) α_y g(m)
+        hessian  =  α_y h(m)
+
+    with respect to ``z``. Domain: z real, y in {0, 1}. `focal_gbm.losses.Focal` has the formulas of φ.
+
+    Parameters
+    ----------
+    gamma : float or sequence of 2 floats, default=2.0
+        Focusing parameter, >= 0. With 0 the loss is the log loss. Two numbers are (γ_0, γ_1), those of
+        the rows of class 0 and of class 1.
+    alpha : None, float or sequence of 2 floats, default=None
+        - ``None``: no class weight, α_0 = α_1 = 1.
+        - a float in (0, 1): the α of the paper, α_1 = alpha and α_0 = 1 - alpha.
+        - two positive numbers: (α_0, α_1).
+    margin_loss : None or MarginLoss, default=None
+        The loss of the margin; None is the focal loss of `gamma`. Any other has parameters of its own.
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection, ICCV 2017,
+    arXiv:1708.02002, equations 4 and 5.
+
+    Ridnik et al.: Asymmetric Loss For Multi-Label Classification, ICCV 2021, arXiv:2009.14119, for a γ
+    by class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import BinaryFocalLoss
+    >>> loss = BinaryFocalLoss(gamma=2.0)
+    >>> y, z = np.array([0, 1, 1]), np.array([-2.0, -2.0, 2.0])
+    >>> loss.loss(y, z).round(4)
+    array([0.0018, 1.6501, 0.0018])
+    >>> gradient, hessian = loss.gradient_hessian(y, z)
+    >>> gradient.round(4)
+    array([ 0.0049, -1.0767, -0.0049])
+    >>> float(loss.link.inverse(-2.0).round(4))  # the probability that a score of -2 means
+    0.0045
+    """
+
+    gamma: Gamma = DEFAULT_GAMMA
+    alpha: float | tuple[float, float] | None = None
+    margin_loss: MarginLoss | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", check_margin_losses(self.gamma, self.margin_loss, 2))
+        if self.alpha is None:
+            return
+        if isinstance(self.alpha, Real) and not isinstance(self.alpha, (bool, np.bool_)):
+            if not 0.0 < self.alpha < 1.0:
+                raise ValueError(f"alpha must lie in the open interval (0, 1), got {self.alpha!r}.")
+            object.__setattr__(self, "alpha", float(self.alpha))
+        else:
+            object.__setattr__(self, "alpha", check_class_weights(self.alpha, 2, "alpha"))
+
+    @property
+    def class_weights(self) -> tuple[float, float]:
+        """(α_0, α_1)."""
+        if self.alpha is None:
+            return 1.0, 1.0
+        if isinstance(self.alpha, tuple):
+            return self.alpha
+        return 1.0 - self.alpha, self.alpha
+
+    @cached_property
+    def margin_losses(self) -> tuple[MarginLoss, ...]:
+        """The loss of the margin of both classes, or that of each."""
+        return margin_losses(self.gamma, self.margin_loss)
+
+    @cached_property
+    def link(self) -> BinaryFocalLink:
+        """The closed form between score and probability."""
+        return BinaryFocalLink(self.gamma, self.class_weights, self.margin_loss)
+
+    def fit_intercept_only(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the constant score that minimises the weighted mean loss; see `Loss.fit_intercept_only`."""
+        positive = check_binary_labels(y_true)
+        weight = check_sample_weight(sample_weight, len(positive))
+        base_rate = float(np.average(positive, weights=weight)) if positive.size else math.nan
+        if not 0.0 < base_rate < 1.0:
+            raise ValueError(
+                "y_true must hold both classes with a positive weight, "
+                f"got a weighted share of class 1 of {base_rate}."
+            )
+        return float(self.link.link(base_rate))
+
+    def start(self, class_counts: FloatArray) -> float:
+        """Return the constant score for given weights of both classes."""
+        return self.fit_intercept_only([0, 1], class_counts)
+
+    def check_labels(self, y_true: ArrayLike) -> NDArray[np.bool_]:
+        """Return labels as booleans of shape (n_samples,)."""
+        return check_binary_labels(y_true)
+
+    def raw_shape(self, n_samples: int) -> tuple[int, ...]:
+        """Return the shape of raw predictions."""
+        return (n_samples,)
+
+    def loss_prepared(self, targets: Targets, z: FloatArray) -> FloatArray:
+        """Return the loss of every row for prepared labels."""
+        out = np.empty_like(z)
+        largest = np.finfo(z.dtype).max
+        for rows in row_blocks(len(z)):
+            part = targets.rows(rows)
+            minus_m = np.where(part.label, -z[rows], z[rows])
+            factor = row_factor(self.class_weights, part, z.dtype)
+            if factor is not None:  # finite, as a weight of 0 times infinity is NaN
+                minus_m = np.clip(minus_m, -largest, largest)
+            value = by_class(self.margin_losses, "value", Margin.of(minus_m), part.label)
+            out[rows] = value if factor is None else value * factor
+        return out
+
+    def gradient_hessian_prepared(
+        self,
+        targets: Targets,
+        z: FloatArray,
+        hessian: str,
+        gradient: Any,
+        second: Any,
+        *,
+        scale: float = 1.0,
+        hessian_factor: float = 1.0,
+    ) -> None:
+        """Write gradient and Hessian of `scale` times the loss; see `Loss.gradient_hessian_prepared`."""
+        for rows in row_blocks(len(z)):
+            part = targets.rows(rows)
+            odds = odds_of(np.where(part.label, -z[rows], z[rows]))
+            g, h, floor = derivatives_by_class(self.margin_losses, hessian, Margin(odds), part.label)
+            h *= hessian_factor
+            np.maximum(h, floor, out=h)
+            factor = row_factor(self.class_weights, part, z.dtype, scale)
+            if factor is not None:
+                g *= factor
+                h *= factor
+            gradient[rows] = np.where(part.label, -g, g)
+            second[rows] = h
+
+    def weighted_losses(self, scale: float = 1.0) -> list[tuple[MarginLoss, float]]:
+        """Return the loss of the margin and the weight, α times `scale`, of every class."""
+        losses = self.margin_losses * (2 if len(self.margin_losses) == 1 else 1)
+        return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
+
+    def log_loss(self) -> BinaryFocalLoss:
+        """Return the log loss with the same class weights."""
+        return replace(self, gamma=0.0, margin_loss=None)
+
+    def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
+        """Return the scores of which σ is `probability`."""
+        return np.asarray(logit(probability))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that makes the loss, for a file."""
+        return {
+            "kind": self.kind,
+            "gamma": self.gamma,
+            "alpha": None if self.alpha is None else list(self.class_weights),
+            "margin_loss": None if self.margin_loss is None else self.margin_loss.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any], n_classes: int) -> BinaryFocalLoss:
+        """Return the loss that `to_dict` described."""
+        if n_classes != 2:
+            raise ValueError(f"it is {saved['kind']!r} with {n_classes} classes")
+        alpha, margin_loss = saved["alpha"], saved["margin_loss"]
+        return cls(
+            saved["gamma"],
+            None if alpha is None else tuple(alpha),
+            None if margin_loss is None else margin_loss_from_dict(margin_loss),
+        )

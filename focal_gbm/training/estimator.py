@@ -1,0 +1,123 @@
+"""What both estimators share: the parameters they add, and the way from scores to labels and probabilities."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
+
+from focal_gbm._validation import FloatArray, check_choice
+from focal_gbm._warnings import warn_user
+from focal_gbm.losses import MarginLoss
+from focal_gbm.training.objective import FocalObjective
+from focal_gbm.training.plan import PROBABILITIES, Alpha, FocalParameters, Plan, Rows, Target, plan_of
+from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_to_json
+
+
+class FocalClassifierMixin:
+    """The focal half of an estimator; the library's classifier is the other base class."""
+
+    focal_gamma: Any
+    focal_alpha: Any
+    margin_loss: MarginLoss | None
+    focal_scale: float | str
+    hessian: str
+    probability: str
+    _focal_state: FocalState
+
+    #: The library's objective.
+    _objective_class: ClassVar[type[FocalObjective]]
+
+    # What FocalSearchCV asks of an estimator
+
+    #: Parameters that the library's binned data do not depend on. Models that differ in these alone can be
+    #: trained on the same binned data; a name that is not here costs time, never a wrong result.
+    _free_of_binning: frozenset[str]
+
+    #: Names of the parameters for the number of rounds and for early stopping. The first that is set counts.
+    _rounds_names: tuple[str, ...] = ("n_estimators",)
+    _stopping_names: tuple[str, ...] = ("early_stopping_rounds",)
+
+    def _fit_shared(
+        self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
+    ) -> tuple[Any, int]:
+        """Fit as `fit` does with `stop` as its evaluation set, on data that can be shared.
+
+        Parameters
+        ----------
+        train, stop : Rows
+            Without rows to stop on, all rounds are trained.
+        early_stopping_rounds : int or None
+        binned : object or None
+            What this method returned for the same rows; None to bin them.
+
+        Returns
+        -------
+        binned : object
+        n_rounds : int
+            Rounds that the fitted model predicts with.
+        """
+        raise NotImplementedError
+
+    def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
+        """Return each of the library's own parameters that weights the classes."""
+        raise NotImplementedError
+
+    def _n_threads(self) -> int | None:
+        """Return the number of threads as the user gave it, None or 0 for as many as the library finds good."""
+        n_threads: int | None = self.n_jobs  # type: ignore[attr-defined]
+        return n_threads
+
+    def _check_target(self, target: Target) -> None:
+        """Raise on labels that the library has no model for."""
+
+    def _plan_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Plan, Target]:
+        """Check parameters, labels and weights, and derive loss, objective and start from them."""
+        parameters = self._focal_parameters()
+        target = Target.of(X, y, sample_weight)
+        self._check_target(target)
+        return self._plan(parameters, target, len(target.codes)), target
+
+    def _plan_classes(self, target: Target, n_samples: int) -> Plan:
+        """Check parameters, and derive loss, objective and start from the classes' weights."""
+        return self._plan(self._focal_parameters(), target, n_samples)
+
+    def _plan(self, parameters: FocalParameters, target: Target, n_samples: int) -> Plan:
+        return plan_of(
+            parameters, target, self._library_alphas, self._objective_class, self._n_threads(), n_samples
+        )
+
+    def _focal_parameters(self) -> FocalParameters:
+        unknown = sorted(
+            name
+            for name in self.get_params(deep=False)  # type: ignore[attr-defined]
+            if name.startswith("focal_") and name not in FOCAL_PARAMETERS
+        )
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
+        return FocalParameters(**{name: getattr(self, name) for name in FOCAL_PARAMETERS})
+
+    def _state(self) -> FocalState:
+        if not hasattr(self, "_focal_state"):
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
+                "arguments before using this estimator."
+            )
+        return self._focal_state
+
+    def _probabilities(self, raw_prediction: FloatArray) -> FloatArray:
+        check_choice(self.probability, PROBABILITIES, "probability")
+        probabilities: FloatArray = self._state().link(self.probability).probabilities(raw_prediction)
+        return probabilities
+
+    def _warn_no_split(self, why: str) -> None:
+        if self.hessian == "exact":
+            why += ' Or the Hessian is negative at a start that you gave: hessian="floored" never is.'
+        warn_user(
+            f"{type(self).__name__} grew no split in any tree: every row gets the same prediction, the "
+            f"base rate. {why}"
+        )
+
+    def _state_as_json(self, **more: Any) -> str:
+        return state_to_json(self._state(), {name: getattr(self, name) for name in FOCAL_PARAMETERS}, **more)

@@ -1,0 +1,106 @@
+"""Evaluation metrics during training, each computed on the scale it is meant for.
+
+Beside a custom objective the libraries show their metrics raw predictions (LightGBM) or σ(z)
+(XGBoost). Metrics that depend on the order alone are right on either and stay the library's. Those
+that judge a probability are computed here, on what `predict_proba` would return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from focal_gbm.training.state import FocalState
+from focal_gbm._validation import FloatArray
+from focal_gbm.training.metrics import FocalMetric, mean_focal_loss
+
+FOCAL_LOSS = "focal_loss"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Metrics of raw predictions, on the scale that each is meant for.
+
+    Parameters
+    ----------
+    state : FocalState
+    probability : {"posterior", "score"}
+        What `predict_proba` returns.
+    """
+
+    state: FocalState
+    probability: str
+
+    def prediction_for(self, metric: Callable[..., Any], raw_prediction: FloatArray) -> FloatArray:
+        """Return what a user's metric is to see: P(y=1), or the probabilities of classes or labels.
+
+        A `FocalMetric` sees the scale that it was made for.
+        """
+        probability = self.probability
+        if isinstance(metric, FocalMetric):
+            if metric.prediction == "raw":
+                return raw_prediction
+            probability = "score"
+        return self._probabilities(raw_prediction, probability)
+
+    def value(
+        self,
+        kind: str,
+        labels: NDArray[Any],
+        raw_prediction: FloatArray,
+        weight: FloatArray | None,
+        threshold: float | None = None,
+    ) -> float:
+        """Return a metric's weighted mean over rows, or rows and labels.
+
+        Parameters
+        ----------
+        kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root", "auc"}
+            "auc" is for many classes: each against the rest, weighted by its frequency.
+        labels : ndarray
+            Codes, booleans for two classes and for many labels.
+        raw_prediction : ndarray
+        weight : ndarray of shape (n_samples,) or None
+        threshold : float or None
+            For "error": the probability above which class 1 is predicted, None for what `predict` does.
+        """
+        if kind == FOCAL_LOSS:
+            return mean_focal_loss(self.state.loss, labels, raw_prediction, weight)
+        if kind == "log_loss":
+            return _average(self.state.link(self.probability).log_loss(labels, raw_prediction), weight)
+        if kind == "error" and threshold is None:
+            return _average(self.state.loss.decide(raw_prediction) != labels, weight)
+        probability = self._probabilities(raw_prediction, self.probability)
+        if threshold is not None:
+            return _average((probability > threshold) != labels, weight)
+        if kind == "auc":
+            return _auc_of_each(labels, probability, weight)
+        off = np.where(labels, 1 - probability, probability)
+        if kind == "absolute":
+            return _average(off, weight)
+        squared = _average(off * off, weight)
+        return float(np.sqrt(squared)) if kind == "root" else squared
+
+    def _probabilities(self, raw_prediction: FloatArray, probability: str) -> FloatArray:
+        return self.state.link(probability).inverse(raw_prediction)
+
+
+def _auc_of_each(labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None) -> float:
+    """Return the area under the curve of each class against the rest, weighted by frequency, as XGBoost."""
+    counts = np.bincount(labels, weight)
+    classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
+    if len(classes) < 2:
+        raise ValueError("auc needs rows of two classes or more in each evaluation set, got one class only.")
+    areas = [roc_auc_score(labels == k, probability[:, k], sample_weight=weight) for k in classes]
+    return float(np.average(areas, weights=counts[classes]))
+
+
+def _average(values: NDArray[Any], weight: FloatArray | None) -> float:
+    if values.ndim == 2:
+        values = values.mean(axis=1, dtype=np.float64)
+    return float(np.average(values.astype(np.float64, copy=False), weights=weight))

@@ -1,0 +1,44 @@
+"""What the common layers need to know of a library that grows the trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Library:
+    """A description of XGBoost or LightGBM; each package has its own, in `xgboost/` and `lightgbm/`.
+
+    Parameters
+    ----------
+    name : str
+        As messages say it.
+    order : {"C", "F"}
+        Memory order in which it takes gradients of many scores a row without a copy: row after row, or score
+        after score.
+    hessian_of_softmax : callable
+        From the number of classes to the factor of its own Hessian of the softmax, ``factor * p (1-p)``.
+    hands_over_copies : bool
+        Whether its training function hands over raw predictions that nobody else looks at, so that the
+        gradient may be written over them.
+    exact_rows : int
+        Number of rows up to which it sums gradients exactly, so that a weight of k can be k copies of the row
+        to the last bit of the model; 0 where it never does.
+    takes_cuda : bool
+        Whether it takes gradients that are on a CUDA device.
+    """
+
+    name: str
+    order: Literal["C", "F"]
+    hessian_of_softmax: Callable[[int], float]
+    hands_over_copies: bool
+    exact_rows: int
+    takes_cuda: bool
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Return room for gradients: float32 is all that either library keeps."""
+        return np.empty(shape, np.float32, order=self.order)

@@ -1,0 +1,45 @@
+"""XGBoost as the common layers see it, and what it calls the kinds of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import xgboost
+from scipy.special import expit
+
+from focal_gbm._validation import FloatArray
+from focal_gbm._versions import warn_if_untested
+from focal_gbm.training.library import Library
+
+warn_if_untested("xgboost", xgboost.__version__)
+
+
+def _twice(n_classes: int) -> float:
+    return 2.0
+
+
+XGBOOST = Library(
+    name="XGBoost",
+    order="C",
+    hessian_of_softmax=_twice,
+    hands_over_copies=True,
+    # gradients are kept as float32 and summed as float64
+    exact_rows=1024,
+    takes_cuda=True,
+)
+
+
+class Kind(NamedTuple):
+    """What XGBoost calls a kind of problem."""
+
+    objective: str
+    to_base_score: Callable[[FloatArray], FloatArray]  #: from scores to the scale of `base_score`
+
+
+KINDS = {
+    "binary": Kind("binary:logistic", expit),
+    "multiclass": Kind("multi:softprob", np.asarray),
+    "multilabel": Kind("binary:logistic", expit),
+}
