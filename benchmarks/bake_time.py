@@ -19,8 +19,8 @@ from _report import write
 from _timing import median_seconds
 
 from focal_gbm import BinaryFocalLoss
-from focal_gbm._state import FocalState
-from focal_gbm.lightgbm import baked
+from focal_gbm.training.state import FocalState
+from focal_gbm.lightgbm.training import with_start
 
 TURNS = 5
 

@@ -27,7 +27,7 @@ from _timing import median_seconds
 from scipy.special import expit, softmax
 
 from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss
-from focal_gbm.objectives import is_finite
+from focal_gbm.training.objective import is_finite
 
 GAMMA = 2.0
 

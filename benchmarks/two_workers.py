@@ -25,7 +25,7 @@ from distributed import Client, LocalCluster, wait
 from lightgbm import DaskLGBMClassifier
 from xgboost.dask import DaskXGBClassifier
 
-from focal_gbm.dask import DaskFocalLGBMClassifier, DaskFocalXGBClassifier
+from focal_gbm import DaskFocalLGBMClassifier, DaskFocalXGBClassifier
 
 FEW, MORE = 5, 25
 N_FEATURES = 20

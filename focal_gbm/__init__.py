@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from focal_gbm._versions import UntestedLibraryWarning
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
-    from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
-    from focal_gbm.lightgbm.objective import FocalLGBMMetric, FocalLGBMObjective
+    from focal_gbm.lightgbm import FocalLGBMClassifier
+    from focal_gbm.lightgbm import FocalLGBMMetric, FocalLGBMObjective
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss, Poly1Focal
     from focal_gbm.search import FocalSearchCV
     from focal_gbm.training.counts import ClassCounts
     from focal_gbm.training.metrics import focal_loss
     from focal_gbm.xgboost.dask import DaskFocalXGBClassifier
-    from focal_gbm.xgboost.estimator import FocalXGBClassifier
-    from focal_gbm.xgboost.objective import FocalXGBMetric, FocalXGBObjective
+    from focal_gbm.xgboost import FocalXGBClassifier
+    from focal_gbm.xgboost import FocalXGBMetric, FocalXGBObjective
 
 __version__ = "0.1.0"
 
@@ -29,15 +29,15 @@ _MODULES = {
     "ClassCounts": "training.counts",
     "DaskFocalLGBMClassifier": "lightgbm.dask",
     "DaskFocalXGBClassifier": "xgboost.dask",
-    "FocalLGBMClassifier": "lightgbm.estimator",
-    "FocalLGBMMetric": "lightgbm.objective",
-    "FocalLGBMObjective": "lightgbm.objective",
+    "FocalLGBMClassifier": "lightgbm",
+    "FocalLGBMMetric": "lightgbm",
+    "FocalLGBMObjective": "lightgbm",
     "FocalLinkDisplay": "display",
     "FocalLossDisplay": "display",
     "FocalSearchCV": "search",
-    "FocalXGBClassifier": "xgboost.estimator",
-    "FocalXGBMetric": "xgboost.objective",
-    "FocalXGBObjective": "xgboost.objective",
+    "FocalXGBClassifier": "xgboost",
+    "FocalXGBMetric": "xgboost",
+    "FocalXGBObjective": "xgboost",
     "FocusDisplay": "display",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",

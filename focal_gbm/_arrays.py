@@ -1,4 +1,4 @@
-"""What the package needs from arrays: row blocks that stay in cache, and arrays of a CUDA device brought to the CPU."""
+"""What the package needs from arrays: row blocks that stay in cache, arrays of a CUDA device on the CPU."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ def warn_if_untested(library: str, installed: str) -> None:
     if found is None or (int(found[1]), int(found[2])) <= newest:
         return
     warnings.warn(
-        f"{library} {installed} is later than {newest[0]}.{newest[1]}, the newest release that this version of "
-        f"focal_gbm was tested with: defaults may have changed, and a model with focal_gamma=0 may not be "
-        f"{library}'s own. Compare the two on your table, or install '{library}<{newest[0]}.{newest[1] + 1}'.",
+        f"{library} {installed} is later than {newest[0]}.{newest[1]}, the newest release that this version "
+        f"of focal_gbm was tested with: defaults may have changed, and a model with focal_gamma=0 may not be "
+        f"{library}'s own. Compare both on your table, or install '{library}<{newest[0]}.{newest[1] + 1}'.",
         UntestedLibraryWarning,
         stacklevel=2,
     )

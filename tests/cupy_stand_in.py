@@ -1,6 +1,6 @@
 """A stand-in for CuPy: device arrays are NumPy's, and kernels are compiled by the machine's C compiler.
 
-It has what the package uses, with CuPy's refusals: a device array does not become a host array by itself,
+It has what the package uses, with CuPy's refusals: a device array does not become an array of the CPU by itself,
 and an argument of a kernel has the parameter's own type, which CUDA does not check.
 """
 
@@ -30,43 +30,43 @@ TYPES = {
 
 
 class DeviceArray:
-    """An array that pretends to be on a card."""
+    """An array that pretends to be on a CUDA device."""
 
-    def __init__(self, host, device=0):
-        self.host = host
+    def __init__(self, cpu, device=0):
+        self.cpu = cpu
         self.device = device
 
-    shape = property(lambda self: self.host.shape)
-    dtype = property(lambda self: self.host.dtype)
-    size = property(lambda self: self.host.size)
-    ndim = property(lambda self: self.host.ndim)
-    __len__ = lambda self: len(self.host)  # noqa: E731
+    shape = property(lambda self: self.cpu.shape)
+    dtype = property(lambda self: self.cpu.dtype)
+    size = property(lambda self: self.cpu.size)
+    ndim = property(lambda self: self.cpu.ndim)
+    __len__ = lambda self: len(self.cpu)  # noqa: E731
 
     @property
     def __cuda_array_interface__(self):
-        return {**self.host.__array_interface__, "stream": 1, "version": 3}
+        return {**self.cpu.__array_interface__, "stream": 1, "version": 3}
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def get(self):
-        return self.host.copy()
+        return self.cpu.copy()
 
     def set(self, array):
         if type(array) is not np.ndarray:
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if (array.dtype, array.shape) != (self.dtype, self.shape):
             raise TypeError(f"{array.dtype} of shape {array.shape} set to {self.dtype} of shape {self.shape}")
-        self.host[...] = array
+        self.cpu[...] = array
 
     def fill(self, value):
-        self.host.fill(value)
+        self.cpu.fill(value)
 
     def sum(self, axis, dtype):
-        return DeviceArray(self.host.sum(axis=axis, dtype=dtype))
+        return DeviceArray(self.cpu.sum(axis=axis, dtype=dtype))
 
     def max(self):
-        return self.host.max()
+        return self.cpu.max()
 
 
 class Kernel:
@@ -92,7 +92,7 @@ class Kernel:
             assert isinstance(argument, DeviceArray) == bool(is_pointer)
             if is_pointer:
                 assert argument.device == Device.stack[-1], "an array of another device"
-                values.append(ctypes.c_void_p(argument.host.ctypes.data))
+                values.append(ctypes.c_void_p(argument.cpu.ctypes.data))
                 continue
             values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
             if kind == "long long":

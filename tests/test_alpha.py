@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.utils.class_weight import compute_class_weight
 
-from focal_gbm.alpha import DEFAULT_BETA, resolve_alpha, weights_by_label
+from focal_gbm.training.alpha import DEFAULT_BETA, resolve_alpha, weights_by_label
 
 BINARY = np.array([0, 1])
 NAMES = np.array(["ham", "spam", "zoo"])

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from focal_gbm import BinaryFocalLoss, ClassCounts, FocalMetric, MulticlassFocalLoss
+from focal_gbm import (
+    BinaryFocalLoss,
+    ClassCounts,
+    FocalLGBMObjective,
+    FocalXGBMetric,
+    FocalXGBObjective,
+    MulticlassFocalLoss,
+)
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=0, max_size=30)
 
@@ -40,29 +47,34 @@ def test_a_weight_of_k_is_k_rows():
 @pytest.mark.parametrize(
     "alpha", [None, "balanced", "effective", ("effective", 0.9), {"a": 1, "b": 2, "c": 3}]
 )
-@pytest.mark.parametrize("make", [focal_xgb, focal_lgb], ids=["xgboost", "lightgbm"])
-def test_loss_and_scale_are_the_estimators(make, alpha):
+@pytest.mark.parametrize(
+    ("make", "Objective"),
+    [(focal_xgb, FocalXGBObjective), (focal_lgb, FocalLGBMObjective)],
+    ids=["xgboost", "lightgbm"],
+)
+def test_loss_and_scale_are_the_estimators(make, Objective, alpha):
     table = make_table(0)
     labels = np.array(["a", "b", "c"])[table.y + (table.X[:, 3] > 1)]
     counts = ClassCounts.of_chunks(
         (labels[i : i + 99], table.weight[i : i + 99]) for i in range(0, len(labels), 99)
     )
     model = make(focal_gamma=1.5, focal_alpha=alpha)
-    plan = model._plan_fit(table.X, labels, table.weight)
-    objective = counts.objective(1.5, alpha)
+    plan, target = model._plan_fit(table.X, labels, table.weight)
+    objective = counts.objective(Objective, 1.5, alpha)
+    assert type(objective) is type(plan.objective) is Objective
     assert_allclose(objective.loss.class_weights, plan.state.loss.class_weights, rtol=1e-12)
     assert objective.loss.gamma == plan.state.loss.gamma
-    assert_allclose(objective.scale, plan.objective._objective.scale, rtol=1e-9)
+    assert_allclose(objective.scale, plan.objective.scale, rtol=1e-9)
     start = counts.start(objective.loss)
     assert_allclose(np.diff(start), np.diff(plan.start), rtol=1e-9, atol=1e-12)
     assert_allclose(start, objective.loss.fit_intercept_only(counts.encode(labels), table.weight), atol=1e-12)
-    assert_array_equal(counts.encode(labels), plan.labels)
+    assert_array_equal(counts.encode(labels), target.codes)
 
 
 def test_the_native_functions_train_the_estimators_model():
     table = make_table(0, n_samples=3000)
     counts = ClassCounts.of_chunks(np.array_split(table.y, 7))
-    objective = counts.objective(gamma=2.0, alpha="balanced")
+    objective = counts.objective(FocalXGBObjective, gamma=2.0, alpha="balanced")
     data = xgboost.DMatrix(table.X, counts.encode(table.y))
     params = {
         "objective": "binary:logistic", "base_score": counts.base_score(objective.loss), "max_depth": 3,
@@ -70,15 +82,16 @@ def test_the_native_functions_train_the_estimators_model():
     }  # fmt: skip
     history = {}
     booster = xgboost.train(
-        params, data, 10, obj=objective, custom_metric=FocalMetric(objective.loss),
+        params, data, 10, obj=objective, custom_metric=FocalXGBMetric(objective.loss),
         evals=[(data, "train")], evals_result=history, verbose_eval=False,
     )  # fmt: skip
     model = focal_xgb(focal_alpha="balanced").fit(table.X, table.y, eval_set=[(table.X, table.y)], verbose=0)
     raw = booster.predict(data, output_margin=True)
     assert_allclose(objective.loss.link.inverse(raw), model.predict_proba(table.X)[:, 1], atol=1e-6)
     own = model.evals_result()["validation_0"]["focal_loss"]
-    assert_allclose(history["train"]["focal_loss"], own, atol=2e-6)  # the host keeps six decimals
+    assert_allclose(history["train"]["focal_loss"], own, atol=2e-6)  # the library keeps six decimals
 
+    objective = counts.objective(FocalLGBMObjective, gamma=2.0, alpha="balanced")
     start = counts.start(objective.loss)
     data = lightgbm.Dataset(table.X, counts.encode(table.y), init_score=np.full(len(table.y), start))
     params = {"objective": objective, "num_leaves": 7, "num_threads": 1, "verbose": -1}
@@ -98,7 +111,7 @@ def test_start_and_base_score():
     loss = three.loss({"x": 1.0, "y": 2.0, "z": 0.0})
     assert loss == MulticlassFocalLoss(3, (1.0, 2.0, 0.0))
     assert three.base_score(loss) == three.start(loss).tolist()
-    assert three.objective(scale=0.5).scale == 0.5
+    assert three.objective(FocalXGBObjective, scale=0.5).scale == 0.5
     assert expit(counts.start(counts.loss(2.0))) == pytest.approx(counts.base_score(counts.loss(2.0)))
 
 
@@ -128,8 +141,16 @@ def test_types_of_chunks():
         ),
         (lambda: ClassCounts.of([0, 1]).encode([0, 2]), ValueError, "y must hold only labels seen in y"),
         (lambda: ClassCounts.of([0, 1]).loss(alpha="even"), ValueError, "alpha must be None, a float"),
-        (lambda: ClassCounts.of([0, 1]).objective(scale="own"), ValueError, "scale must be one of 'host'"),
-        (lambda: ClassCounts.of([0, 1]).objective(hessian="no"), ValueError, "hessian must be one of"),
+        (
+            lambda: ClassCounts.of([0, 1]).objective(FocalXGBObjective, scale="own"),
+            ValueError,
+            "scale must be one of 'log-loss'",
+        ),
+        (
+            lambda: ClassCounts.of([0, 1]).objective(FocalXGBObjective, hessian="no"),
+            ValueError,
+            "hessian must be one of",
+        ),
     ],
 )
 def test_errors(call, error, message):

@@ -1,4 +1,4 @@
-"""The kernels compile for a card: by NVRTC, as CuPy does it, or by nvcc. Neither needs a GPU."""
+"""The kernels compile for a CUDA device: by NVRTC, as CuPy does it, or by nvcc. Neither needs a GPU."""
 
 import ctypes
 import importlib.util
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from needs import missing
 
-from focal_gbm._cuda import DEFINITIONS, SOURCE
+from focal_gbm.kernels.cuda import DEFINITIONS, SOURCE
 
 KERNELS = {"focal_sigmoid": 11, "focal_softmax": 12}  # and their numbers of parameters
 

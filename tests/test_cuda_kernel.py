@@ -1,4 +1,4 @@
-"""The CUDA kernels, made into functions by a C compiler: they are the mathematics that the host has."""
+"""The CUDA kernels, made into functions by a C compiler: they are the mathematics that the CPU has."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
-from focal_gbm._cuda import CudaGradients
+from focal_gbm.kernels.cuda import CudaKernel
+from focal_gbm.kernels.task import Task
 
 GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 2.3, 3.5, 5.0)
 HESSIANS = ("exact", "floored", "majorizing")
@@ -25,10 +26,17 @@ def _needs_a_compiler():
 
 
 def of_kernel(loss, labels, z, hessian="exact", weight=None, scale=1.0, factor=1.0, flags=()):
-    """Gradient and Hessian as the card would compute them."""
-    card = CudaGradients(make_cupy(flags=flags), loss, hessian, scale, factor, labels, weight)
-    assert card(z)
-    return card.gradient.get(), card.hessian.get()
+    """Gradient and Hessian as the device would compute them."""
+    kernel = CudaKernel(make_cupy(flags=flags), Task(loss, hessian, scale, factor, labels, weight))
+    gradient, second = kernel(z)
+    return gradient.get(), second.get()
+
+
+def is_finite(kernel, z):
+    """The flag that the kernel leaves."""
+    kernel.upload(z)
+    kernel.compute()
+    return kernel.finite()
 
 
 def terms_of(loss, labels, z, **options):
@@ -46,12 +54,12 @@ def has_fma():
         return False
 
 
-# x86 has fused multiply-add as the card has it, if only on request
+# x86 has fused multiply-add as a CUDA device has it, if only on request
 @pytest.mark.parametrize("flags", [(), ("-mfma", "-ffp-contract=fast")], ids=["separate", "fused"])
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_sigmoid_agrees_with_mpmath(gamma, flags):
     if flags and not has_fma():
-        pytest.skip("this processor has no fused multiply-add, which the card has")
+        pytest.skip("this processor has no fused multiply-add, which a CUDA device has")
     limit = 80.0 / (1.0 + gamma)
     rng = np.random.default_rng(0)
     z = np.concatenate([np.linspace(-limit, limit, 40), rng.normal(size=40)]).astype(np.float32)
@@ -97,7 +105,7 @@ gammas = st.one_of(st.sampled_from(GAMMAS), st.floats(0.0, 8.0))
 
 
 @given(st.data(), gammas, st.sampled_from(HESSIANS), st.integers(0, 2**32 - 1))
-def test_sigmoid_agrees_with_the_host(data, gamma, hessian, seed):
+def test_sigmoid_agrees_with_the_cpu(data, gamma, hessian, seed):
     rng = np.random.default_rng(seed)
     gamma = data.draw(st.sampled_from([gamma, (gamma, 2.0)]))
     alpha = data.draw(st.sampled_from([None, 0.25, (0.5, 30.0)]))
@@ -105,11 +113,11 @@ def test_sigmoid_agrees_with_the_host(data, gamma, hessian, seed):
     scale = data.draw(st.sampled_from([1.0, 0.382]))
     y = rng.integers(0, 2, 200)
     z = within_range(rng.normal(scale=4.0, size=200), gamma)
-    check_against_host(BinaryFocalLoss(gamma, alpha), y, z, hessian, weight, scale)
+    check_against_cpu(BinaryFocalLoss(gamma, alpha), y, z, hessian, weight, scale)
 
 
 @given(st.data(), gammas, st.sampled_from(HESSIANS), st.integers(2, 12), st.integers(0, 2**32 - 1))
-def test_softmax_agrees_with_the_host(data, gamma, hessian, n_classes, seed):
+def test_softmax_agrees_with_the_cpu(data, gamma, hessian, n_classes, seed):
     rng = np.random.default_rng(seed)
     by_class = tuple(rng.choice([0.0, 0.5, gamma], n_classes).tolist())
     gamma = data.draw(st.sampled_from([gamma, by_class]))
@@ -119,7 +127,7 @@ def test_softmax_agrees_with_the_host(data, gamma, hessian, n_classes, seed):
     z = within_range(rng.normal(scale=2.0, size=(100, n_classes)), gamma)
     z[::7] = z[::7].round()  # ties for the largest
     loss = MulticlassFocalLoss(n_classes, gamma, alpha)
-    check_against_host(loss, y, z, hessian, weight, 0.382, hessian_factor=2.0)
+    check_against_cpu(loss, y, z, hessian, weight, 0.382, hessian_factor=2.0)
 
 
 def within_range(z, gamma):
@@ -128,7 +136,7 @@ def within_range(z, gamma):
     return np.clip(z, -limit, limit).astype(np.float32)
 
 
-def check_against_host(loss, y, z, hessian, weight, scale, **options):
+def check_against_cpu(loss, y, z, hessian, weight, scale, **options):
     factor = options.get("hessian_factor", 1.0)
     gradient, second = of_kernel(loss, y, z, hessian, weight, scale, factor)
     wide = z.astype(np.float64)
@@ -202,29 +210,29 @@ def test_the_flag_is_raised_by_one_bad_score_and_reset(kind, column, bad):
         "labels": (MultilabelFocalLoss((BinaryFocalLoss(),) * 3), np.zeros((300, 3), bool)),
         "softmax": (MulticlassFocalLoss(3), np.full(300, 1)),
     }[kind]
-    card = CudaGradients(make_cupy(), loss, "floored", 1.0, 1.0, labels, None)
+    kernel = CudaKernel(make_cupy(), Task(loss, "floored", 1.0, 1.0, labels, None))
     z = np.zeros(loss.raw_shape(len(labels)), np.float32)
-    assert card(z)
+    assert is_finite(kernel, z)
     z.reshape(300, 3)[211, column] = bad
-    assert not card(z)
+    assert not is_finite(kernel, z)
     z.reshape(300, 3)[211, column] = 0.0
-    assert card(z)
+    assert is_finite(kernel, z)
 
 
 @pytest.mark.parametrize("weight", [np.inf, np.nan, 3e38])
 def test_the_flag_is_raised_by_a_weight_that_is_too_large(weight):
     for loss in (BinaryFocalLoss(0.0, (9.0, 9.0)), MulticlassFocalLoss(3)):
         labels = np.ones(3, int)
-        card = CudaGradients(make_cupy(), loss, "exact", 30.0, 2.0, labels, np.array([1.0, weight, 1.0]))
-        assert not card(np.full(loss.raw_shape(3), -9.0))
+        task = Task(loss, "exact", 30.0, 2.0, labels, np.array([1.0, weight, 1.0]))
+        assert not is_finite(CudaKernel(make_cupy(), task), np.full(loss.raw_shape(3), -9.0))
 
 
 def test_the_flag_is_raised_by_another_class_alone():
     loss, z = MulticlassFocalLoss(2, 0.0), np.array([[-3.0, 0.0]], np.float32)
-    card = CudaGradients(make_cupy(), loss, "exact", 1.0, 2.0, np.array([0]), np.array([3e38]))
-    assert not card(z)
-    assert np.isfinite(card.gradient.get()).all()
-    assert_array_equal(np.isfinite(card.hessian.get()), [[True, False]])
+    kernel = CudaKernel(make_cupy(), Task(loss, "exact", 1.0, 2.0, np.array([0]), np.array([3e38])))
+    assert not is_finite(kernel, z)
+    assert np.isfinite(kernel.gradient.get()).all()
+    assert_array_equal(np.isfinite(kernel.hessian.get()), [[True, False]])
 
 
 def test_many_classes_against_one_do_not_overflow():

@@ -10,11 +10,17 @@ from estimators import focal_lgb, focal_xgb, make_table
 from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
 
-from focal_gbm import BinaryFocalLoss, FocalObjective, MulticlassFocalLoss, MultilabelFocalLoss
-from focal_gbm._cuda import is_cuda
-from focal_gbm.objectives import BoundObjective
+from focal_gbm import (
+    BinaryFocalLoss,
+    FocalLGBMObjective,
+    FocalXGBObjective,
+    MulticlassFocalLoss,
+    MultilabelFocalLoss,
+)
+from focal_gbm.kernels.cuda import is_cuda
+from focal_gbm.training.objective import BoundObjective
 
-N = 2000  # more than the thousand rows that stay on the host
+N = 2000  # more than the thousand rows that stay on the CPU
 
 
 @pytest.fixture
@@ -34,13 +40,13 @@ def without_cupy(monkeypatch):
 
 @pytest.fixture
 def handed_over(monkeypatch):
-    """The types of the gradients that a fit hands over; XGBoost itself gets them from the host."""
+    """The types of the gradients that a fit hands over; XGBoost itself gets them from the CPU."""
     types, compute = [], BoundObjective.__call__
 
     def call(self, *arguments):
         pair = compute(self, *arguments)
         types.extend(map(type, pair))
-        return tuple(array.host if isinstance(array, DeviceArray) else array for array in pair)
+        return tuple(array.cpu if isinstance(array, DeviceArray) else array for array in pair)
 
     monkeypatch.setattr(BoundObjective, "__call__", call)
     return types
@@ -62,7 +68,7 @@ PROBLEMS = {
 
 
 def bound_pair(problem, weighted=True):
-    """The objective bound to the card and to the host, and scores."""
+    """The objective bound to the device and to the CPU, and scores."""
     rng = np.random.default_rng(0)
     loss, hessian, scale = PROBLEMS[problem]
     shape = loss.raw_shape(N)
@@ -70,24 +76,24 @@ def bound_pair(problem, weighted=True):
     if isinstance(loss, MulticlassFocalLoss):
         labels = rng.integers(0, 4, N)
     weight = rng.uniform(0.1, 5.0, N) if weighted else None
-    objective = FocalObjective(loss, hessian, scale)
-    card, host = (objective.bind(labels, weight, "xgboost", device) for device in ("cuda", "cpu"))
-    return card, host, rng.normal(scale=2.0, size=shape).astype(np.float32)
+    objective = FocalXGBObjective(loss, hessian, scale)
+    on_device, on_cpu = (objective.bind(labels, weight, device) for device in ("cuda", "cpu"))
+    return on_device, on_cpu, rng.normal(scale=2.0, size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_the_card_returns_what_the_host_returns(cupy, problem, weighted):
-    card, host, z = bound_pair(problem, weighted)
+def test_the_device_returns_what_the_cpu_returns(cupy, problem, weighted):
+    on_device, on_cpu, z = bound_pair(problem, weighted)
     for scores in (z, -z, z.astype(np.float64)):  # a second round overwrites the first
-        for ours, theirs in zip(card(scores), host(scores), strict=True):
+        for ours, theirs in zip(on_device(scores), on_cpu(scores), strict=True):
             assert isinstance(ours, DeviceArray)
             assert ours.dtype == np.float32
-            assert_allclose(ours.host, theirs, rtol=5e-6, atol=1e-7)
+            assert_allclose(ours.cpu, theirs, rtol=5e-6, atol=1e-7)
 
 
 def test_labels_and_weights_stay_and_scores_go_up_once_a_round(cupy, monkeypatch):
-    card, _, z = bound_pair("many classes")
+    on_device, _, z = bound_pair("many classes")
     uploads = []
     set_values = DeviceArray.set
     monkeypatch.setattr(
@@ -95,36 +101,36 @@ def test_labels_and_weights_stay_and_scores_go_up_once_a_round(cupy, monkeypatch
     )
     monkeypatch.setattr(cupy, "asarray", None)
     monkeypatch.setattr(cupy, "empty", None)
-    first = card(z)
-    second = card(z)
+    first = on_device(z)
+    second = on_device(z)
     assert [array.nbytes for array in uploads] == [z.nbytes] * 2
     assert all(a is b for a, b in zip(first, second, strict=True))
 
 
 def test_one_value_for_all_rows_is_uploaded_whole(cupy):
-    card, host, z = bound_pair("many classes")
+    on_device, on_cpu, z = bound_pair("many classes")
     start = np.broadcast_to(np.array([0.5, -0.5, 0.0, 1.0]), z.shape)
-    for ours, theirs in zip(card(start), host(start), strict=True):
-        assert_allclose(ours.host, theirs, rtol=5e-6)
+    for ours, theirs in zip(on_device(start), on_cpu(start), strict=True):
+        assert_allclose(ours.cpu, theirs, rtol=5e-6)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_what_is_not_finite_is_an_error_on_the_card_too(cupy, problem):
-    card, host, z = bound_pair(problem)
+def test_what_is_not_finite_is_an_error_on_the_device_too(cupy, problem):
+    on_device, on_cpu, z = bound_pair(problem)
     bad = z.copy()
     bad[1234] = np.nan
-    for bound in (card, host):
+    for bound in (on_device, on_cpu):
         with pytest.raises(
             ValueError, match=r"must return finite numbers, .* at row 1234, where .* is \[?nan"
         ):
             bound(bad)
-    assert_allclose(card(z)[0].host, host(z)[0], rtol=5e-6, atol=1e-7)  # and is forgotten
+    assert_allclose(on_device(z)[0].cpu, on_cpu(z)[0], rtol=5e-6, atol=1e-7)  # and is forgotten
 
 
 def test_a_wrong_shape_is_refused(cupy):
-    card, _, z = bound_pair("two classes")
+    on_device, _, z = bound_pair("two classes")
     with pytest.raises(ValueError, match=r"^raw_prediction must have shape \(2000,\), got \(1999,\)\.$"):
-        card(z[1:])
+        on_device(z[1:])
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "gpu", "gpu:1"])
@@ -136,34 +142,34 @@ def test_names_of_cuda_devices(device):
 def test_names_of_other_devices(cupy, device):
     assert not is_cuda(device)
     labels = np.arange(N) % 2
-    assert FocalObjective().bind(labels, None, "xgboost", device).on_card is None
+    assert FocalXGBObjective().bind(labels, None, device).on_device is None
 
 
-def test_few_rows_and_lightgbm_stay_on_the_host(cupy):
+def test_few_rows_and_lightgbm_stay_on_the_cpu(cupy):
     labels = np.arange(N) % 2
-    objective = FocalObjective()
-    assert objective.bind(labels, None, "xgboost", "cuda").on_card is not None
-    assert objective.bind(labels[:1000], None, "xgboost", "cuda").on_card is None
-    assert objective.bind(labels, None, "lightgbm", "cuda").on_card is None
-    assert objective.bind(labels, None, "xgboost").on_card is None
+    objective = FocalXGBObjective()
+    assert objective.bind(labels, None, "cuda").on_device is not None
+    assert objective.bind(labels[:1000], None, "cuda").on_device is None
+    assert FocalLGBMObjective().bind(labels, None, "cuda").on_device is None
+    assert objective.bind(labels, None).on_device is None
 
 
 @pytest.mark.parametrize(("device", "ordinal"), [("cuda:1", 1), ("gpu:2", 2), ("cuda", 0)])
 def test_the_named_device_is_used(cupy, monkeypatch, device, ordinal):
     monkeypatch.setitem(sys.modules, "cupy", make_cupy(n_devices=3))
-    card = FocalObjective().bind(np.arange(N) % 2, None, "xgboost", device)
-    gradient, _ = card(np.zeros(N, np.float32))
+    on_device = FocalXGBObjective().bind(np.arange(N) % 2, None, device)
+    gradient, _ = on_device(np.zeros(N, np.float32))
     assert gradient.device == ordinal
     assert Device.stack == (0,)
 
 
-# Where the card cannot: XGBoost trains all the same.
+# Where the device cannot: XGBoost trains all the same.
 
 
 def test_without_cupy_the_fit_warns_at_the_users_line(without_cupy, handed_over, no_gpu_is_no_matter):
     table = make_table(0, N)
     with pytest.warns(
-        UserWarning, match=r"^device='cuda': gradients .* on the host .* CuPy is missing"
+        UserWarning, match=r"^device='cuda': gradients .* on the CPU .* CuPy is missing"
     ) as caught:
         model = focal_xgb(device="cuda").fit(table.X, table.y)
     ours = [one for one in caught if "focal-gbm[gpu]" in str(one.message)]
@@ -178,7 +184,7 @@ def test_without_a_device_xgboost_says_so(monkeypatch, handed_over, no_gpu_is_no
     focal_xgb(device="cuda").fit(table.X, table.y)
     assert set(handed_over) == {np.ndarray}
     monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "getDeviceCount", lambda: 0)
-    assert FocalObjective().bind(table.y, None, "xgboost", "cuda").on_card is None
+    assert FocalXGBObjective().bind(table.y, None, "cuda").on_device is None
 
 
 @pytest.mark.parametrize("where", ["compile", "empty"])
@@ -192,14 +198,14 @@ def test_a_cupy_that_fails_is_an_advice_too(cupy, monkeypatch, where):
         monkeypatch.setattr(cupy, "empty", fail)
     labels = np.arange(N) % 2
     with pytest.warns(UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'focal-gbm\[gpu\]'"):
-        bound = FocalObjective().bind(labels, None, "xgboost", "cuda:0")
+        bound = FocalXGBObjective().bind(labels, None, "cuda:0")
     gradient, _ = bound(np.zeros(N, np.float32))
     assert isinstance(gradient, np.ndarray)
 
 
 def test_nothing_is_said_where_nothing_is_lost(without_cupy, no_gpu_is_no_matter):
     table = make_table(0)
-    focal_xgb(device="cuda").fit(table.X, table.y)  # too few rows for a card
+    focal_xgb(device="cuda").fit(table.X, table.y)  # too few rows for a device
     focal_xgb(device="cpu").fit(table.X, table.y)
     big = make_table(0, N)
     focal_xgb().fit(big.X, big.y)
@@ -219,7 +225,7 @@ def target(kind, table):
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 @pytest.mark.parametrize("kind", ["two classes", "many classes", "many labels"])
-def test_a_fit_with_gradients_of_the_card_is_the_hosts(cupy, handed_over, no_gpu_is_no_matter, kind, gamma):
+def test_a_fit_with_gradients_of_the_device_is_that_of_the_cpu(cupy, handed_over, no_gpu_is_no_matter, kind, gamma):
     table, other = make_table(0, N), make_table(1, 600)
     params = {"focal_gamma": gamma, "early_stopping_rounds": 5, "n_estimators": 15, "subsample": 0.7}
     fitted = []
@@ -230,9 +236,9 @@ def test_a_fit_with_gradients_of_the_card_is_the_hosts(cupy, handed_over, no_gpu
         fitted.append(model)
         assert set(handed_over) == {DeviceArray if device == "cuda" else np.ndarray}
         handed_over.clear()
-    card, host = fitted
-    assert_allclose(card.predict_proba(other.X), host.predict_proba(other.X), atol=2e-5)
-    assert card.best_iteration == host.best_iteration
+    on_device, on_cpu = fitted
+    assert_allclose(on_device.predict_proba(other.X), on_cpu.predict_proba(other.X), atol=2e-5)
+    assert on_device.best_iteration == on_cpu.best_iteration
     assert_allclose(*(m.evals_result_["validation_0"]["focal_loss"] for m in fitted), rtol=1e-5)
 
 
@@ -247,8 +253,13 @@ def test_dart_and_a_grown_model(cupy, handed_over, no_gpu_is_no_matter):
     assert DeviceArray in handed_over
 
 
-def test_the_hessian_at_the_start_comes_from_the_card(cupy):
+@pytest.mark.parametrize("kind", ["two classes", "many classes", "many labels"])
+def test_the_hessian_at_the_start_is_the_sum_of_the_device(cupy, kind):
     table = make_table(0, N)
-    card, host = (focal_xgb(device=d)._plan_fit(table.X, table.y, table.weight) for d in ("cuda", "cpu"))
-    assert card.objective.on_card is not None
-    assert_allclose(card.hessian_at_start(), host.hessian_at_start(), rtol=1e-6)
+    plan, of_rows = focal_xgb(device="cuda")._plan_fit(table.X, target(kind, table), table.weight)
+    bound = plan.objective.bind(of_rows.codes, of_rows.sample_weight, "cuda")
+    assert bound.on_device is not None
+    shape = plan.state.loss.raw_shape(N)
+    start = np.broadcast_to(plan.start if len(shape) > 1 else plan.start[0], shape)
+    total = bound(start)[1].cpu.sum(axis=0, dtype=np.float64).max()
+    assert_allclose(plan.hessian_at_start(), total, rtol=1e-6)

@@ -16,8 +16,8 @@ import xgboost
 from estimators import focal_lgb, focal_xgb
 from many import make_classes
 
-from focal_gbm._lightgbm_check import check_text
-from focal_gbm._xgboost_check import check_model
+from focal_gbm.lightgbm.model_file import check_text
+from focal_gbm.xgboost.model_file import check_model
 
 SCRIPT = Path(__file__).parent / "damage.py"
 

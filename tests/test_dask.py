@@ -26,7 +26,7 @@ distributed = pytest.importorskip(
 from lightgbm import DaskLGBMClassifier  # noqa: E402
 from xgboost.dask import DaskXGBClassifier  # noqa: E402
 
-from focal_gbm.dask import DaskFocalLGBMClassifier, DaskFocalXGBClassifier  # noqa: E402
+from focal_gbm import DaskFocalLGBMClassifier, DaskFocalXGBClassifier  # noqa: E402
 
 pytestmark = [
     pytest.mark.dask,
@@ -467,7 +467,7 @@ def test_a_killed_worker_ends_the_fit(classes, tmp_path):
 
 
 def test_counts_of_blocks_add_up(client):
-    from focal_gbm.dask._collections import class_counts
+    from focal_gbm.training.collections import class_counts
 
     _, y, weight = make_rows(n_classes=3)
     whole = ClassCounts.of(y, weight)

@@ -1,4 +1,4 @@
-"""Labels, weights and tables that are on a card: CuPy's and cuDF's, by stand-ins."""
+"""Labels, weights and tables that are on a CUDA device: CuPy's and cuDF's, by stand-ins."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from cupy_stand_in import DeviceArray
 from estimators import focal_xgb, make_table
 from numpy.testing import assert_array_equal
 
-from focal_gbm._arrays import on_host
+from focal_gbm._arrays import on_cpu
 
 
 class CuPyArray(DeviceArray):
@@ -36,7 +36,7 @@ class NumbaArray(DeviceArray):
     get = None
 
     def copy_to_host(self):
-        return self.host
+        return self.cpu
 
 
 TYPES = {"cupy": CuPyArray, "cudf": CuDFSeries, "numba": NumbaArray}
@@ -44,7 +44,7 @@ TYPES = {"cupy": CuPyArray, "cudf": CuDFSeries, "numba": NumbaArray}
 
 @pytest.mark.parametrize("make", TYPES.values(), ids=TYPES.keys())
 @pytest.mark.parametrize("labels", ["numbers", "many"])
-def test_labels_and_weights_of_a_card_train_as_the_hosts(make, labels):
+def test_labels_and_weights_of_a_device_train_as_the_cpus(make, labels):
     table, other = make_table(0), make_table(1)
     y, y_other = table.y, other.y
     if labels == "many":
@@ -78,7 +78,7 @@ def test_columns_of_cudf_keep_their_types(labels):
     assert model.classes_.dtype == expected.classes_.dtype
 
 
-def test_wrong_labels_of_a_card_are_named():
+def test_wrong_labels_of_a_device_are_named():
     table = make_table(0)
     with pytest.raises(ValueError, match=r"^y must hold two classes or more, got one class only: "):
         focal_xgb().fit(table.X, CuPyArray(np.ones(500, int)))
@@ -89,24 +89,24 @@ def test_wrong_labels_of_a_card_are_named():
 
 
 @pytest.mark.parametrize("array", [np.arange(3), pd.Series([1, 2]), [1, 2], None, "text"])
-def test_what_is_on_the_host_stays_what_it_is(array):
-    assert on_host(array) is array
+def test_what_is_on_the_cpu_stays_what_it_is(array):
+    assert on_cpu(array) is array
 
 
-def test_predictions_for_a_table_of_a_card_are_numpy_as_the_hosts(monkeypatch):
-    # XGBoost predicts in place for CuPy, in CuPy; its estimators bring that to the host
+def test_predictions_for_a_table_of_a_device_are_numpy_as_the_librarys(monkeypatch):
+    # XGBoost predicts in place for CuPy, in CuPy; its estimators bring that to the CPU
     table = make_table(0)
-    ours, host = (
+    ours, plain = (
         focal_xgb().fit(table.X, table.y),
         xgboost.XGBClassifier(n_estimators=5).fit(table.X, table.y),
     )
-    expected = {model: (model.predict(table.X), model.predict_proba(table.X)) for model in (ours, host)}
+    expected = {model: (model.predict(table.X), model.predict_proba(table.X)) for model in (ours, plain)}
     predict = xgboost.Booster.inplace_predict
     asked = []
 
     def inplace_predict(self, data, **kwargs):
         asked.append(data)
-        return CuPyArray(predict(self, data.host, **kwargs))
+        return CuPyArray(predict(self, data.cpu, **kwargs))
 
     def import_cupy():
         return type("cupy", (), {"asnumpy": staticmethod(CuPyArray.get)})
@@ -115,8 +115,8 @@ def test_predictions_for_a_table_of_a_card_are_numpy_as_the_hosts(monkeypatch):
     monkeypatch.setattr(xgboost.sklearn, "import_cupy", import_cupy)
     X = CuPyArray(table.X)
     for model, (label, probability) in expected.items():
-        for of_card, of_host in ((model.predict(X), label), (model.predict_proba(X), probability)):
-            assert type(of_card) is np.ndarray
-            assert_array_equal(of_card, of_host)
+        for of_device, of_cpu in ((model.predict(X), label), (model.predict_proba(X), probability)):
+            assert type(of_device) is np.ndarray
+            assert_array_equal(of_device, of_cpu)
     assert len(asked) == 4
     assert all(data is X for data in asked)

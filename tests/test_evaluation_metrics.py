@@ -20,7 +20,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from focal_gbm import BinaryFocalLoss, FocalMetric
+from focal_gbm import BinaryFocalLoss, FocalLGBMMetric, FocalXGBMetric
 
 ALPHA = 0.3
 GAMMA = 2.0
@@ -85,7 +85,7 @@ def test_the_default_metric_of_lightgbm_is_the_focal_loss(table, validation, wei
 
 
 def test_full_precision_in_xgboost(table, validation):
-    """The host passes on six decimals; the focal loss of γ=20 has none of them."""
+    """The library passes on six decimals; the focal loss of γ=20 has none of them."""
     model = fit_xgb(table, validation, focal_gamma=20.0, focal_alpha=None)
     values = log_of(model)["focal_loss"]
     z = model.decision_function(validation.X)
@@ -160,9 +160,9 @@ def test_aliases_of_lightgbm_have_its_names(table, validation, name, alias):
     assert list(log_of(model)) == [name]
     model = fit_lgb(table, validation, fit={"eval_metric": alias}, n_estimators=2)
     assert set(log_of(model)) == {name, "focal_loss"}
-    host = lightgbm.LGBMClassifier(n_estimators=1, verbose=-1, n_jobs=1, metric="None")
-    host.fit(table.X, table.y, eval_X=validation.X, eval_y=validation.y, eval_metric=alias)
-    assert list(host.evals_result_["valid_0"]) == [name]
+    plain = lightgbm.LGBMClassifier(n_estimators=1, verbose=-1, n_jobs=1, metric="None")
+    plain.fit(table.X, table.y, eval_X=validation.X, eval_y=validation.y, eval_metric=alias)
+    assert list(plain.evals_result_["valid_0"]) == [name]
 
 
 @weighted
@@ -172,7 +172,7 @@ def test_order_metrics_of_xgboost(table, validation, weighted):
     z = model.decision_function(validation.X)
     auc_of_roc = roc_auc_score(validation.y, z, sample_weight=w)
     assert log_of(model)["auc"][-1] == pytest.approx(auc_of_roc, rel=1e-5)
-    # the host interpolates between the points of the curve in its own way
+    # the library interpolates between the points of the curve in its own way
     precision, recall, _ = precision_recall_curve(validation.y, z, sample_weight=w)
     assert log_of(model)["aucpr"][-1] == pytest.approx(auc(recall, precision), abs=5e-3)
 
@@ -302,12 +302,13 @@ def test_callables_of_lightgbm_see_the_posterior(table, validation, weighted, n_
 
 @pytest.mark.parametrize("prediction", ["raw", "probability"])
 def test_focal_metric_of_another_gamma(table, validation, prediction):
-    metric = FocalMetric(BinaryFocalLoss(gamma=1.0, alpha=0.4), prediction=prediction)
-    other = fit_lgb(table, validation, fit={"eval_metric": metric}, metric="None")
+    loss = BinaryFocalLoss(gamma=1.0, alpha=0.4)
+    fit = {"eval_metric": FocalLGBMMetric(loss, prediction=prediction)}
+    other = fit_lgb(table, validation, fit=fit, metric="None")
     z = other.decision_function(validation.X)
     expected = naive_focal_loss(validation.y, z, gamma=1.0, class_weights=(0.6, 0.4))
     assert log_of(other)["focal_loss"][-1] == pytest.approx(expected, rel=1e-6)
-    model = fit_xgb(table, validation, eval_metric=metric)
+    model = fit_xgb(table, validation, eval_metric=FocalXGBMetric(loss, prediction=prediction))
     z = model.decision_function(validation.X)
     expected = naive_focal_loss(validation.y, z, gamma=1.0, class_weights=(0.6, 0.4))
     assert log_of(model)["focal_loss"][-1] == pytest.approx(expected, rel=1e-5)
@@ -390,7 +391,7 @@ def test_first_metric_only_of_lightgbm_is_the_users_first(table, validation, fir
 
 
 def test_early_stopping_of_lightgbm_by_parameter(table, validation):
-    """As with the host, each metric can stop: here ours alone."""
+    """As with the library, each metric can stop: here ours alone."""
     fit = {"eval_X": validation.X, "eval_y": validation.y}
     model = fit_lgb(table, validation, fit=fit, n_estimators=60, learning_rate=0.5, early_stopping_round=3)
     values = log_of(model, 0)["focal_loss"]
@@ -452,7 +453,7 @@ def test_forms_of_evaluation_sets_of_lightgbm(table, validation):
     assert list(named.evals_result_) == ["first", "second"]
 
 
-# It is the host's own warning, where the host's own way to recognise the training set is used.
+# It is the library's own warning, where the library's own way to recognise the training set is used.
 @pytest.mark.filterwarnings(
     "ignore:The argument 'eval_set' is deprecated:lightgbm.basic.LGBMDeprecationWarning"
 )
@@ -514,7 +515,7 @@ def test_class_weights_of_evaluation_sets_of_lightgbm(table, validation):
 
 
 def test_scores_that_evaluation_sets_start_from(table, validation):
-    """They come on top of the start, as the host's own start does."""
+    """They come on top of the start, as the library's own start does."""
     offset = np.linspace(-1, 1, 300)
     fit = {"eval_X": (validation.X,) * 2, "eval_y": (validation.y,) * 2, "eval_init_score": [None, offset]}
     model = fit_lgb(table, validation, fit=fit)

@@ -18,15 +18,15 @@ from scipy.special import log_softmax, logit, softmax
 
 from focal_gbm import (
     BinaryFocalLoss,
-    FocalMetric,
-    FocalObjective,
+    FocalLGBMObjective,
+    FocalXGBMetric,
+    FocalXGBObjective,
     MulticlassFocalLoss,
     MultilabelFocalLoss,
     focal_loss,
 )
-from focal_gbm.gamma import resolve_gamma
+from focal_gbm.training.gamma import resolve_gamma
 from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
-from focal_gbm.objectives import loss_scale_of_host
 
 PAIRS = ((0.0, 5.0), (5.0, 0.0), (50.0, 0.5), (0.5, 2.0), (2.3, 1.0), (0.0, 1e-3))
 TRIPLES = ((0.0, 5.0, 1.0), (50.0, 0.5, 2.0), (2.3, 2.3, 0.0))
@@ -499,7 +499,7 @@ def test_softmax_intercept_minimises_the_mean_loss(gamma):
     ],
 )
 @pytest.mark.parametrize("hessian", HESSIANS)
-def test_scale_of_the_host_is_beside_the_log_loss(loss, hessian):
+def test_log_loss_scale_is_beside_the_log_loss(loss, hessian):
     n_classes = len(loss.class_weights)
     y = np.repeat(np.arange(n_classes), 100 // 2 ** np.arange(n_classes))
     plain = BinaryFocalLoss(0.0, loss.alpha) if n_classes == 2 else MulticlassFocalLoss(3, 0.0, loss.alpha)
@@ -508,7 +508,8 @@ def test_scale_of_the_host_is_beside_the_log_loss(loss, hessian):
         start = np.empty(one.raw_shape(len(y)))
         start[...] = one.fit_intercept_only(y)
         mean.append(one.gradient_hessian(y, start, hessian=hessian)[1].mean())
-    scale = loss_scale_of_host(loss, np.bincount(y) / len(y), hessian)
+    scale = loss.log_loss_scale(np.bincount(y), hessian)
+    assert scale == pytest.approx(loss.log_loss_scale(np.bincount(y) / len(y), hessian), rel=1e-13)
     assert scale == pytest.approx(mean[0] / mean[1], rel=1e-12)
     assert scale > 0
 
@@ -516,22 +517,22 @@ def test_scale_of_the_host_is_beside_the_log_loss(loss, hessian):
 def test_scale_of_many_labels():
     columns = (BinaryFocalLoss((4.0, 0.5)), BinaryFocalLoss(2.0))
     shares = np.array([[0.9, 0.1], [0.6, 0.4]])
-    expected = tuple(loss_scale_of_host(*pair) for pair in zip(columns, shares, strict=True))
-    assert loss_scale_of_host(MultilabelFocalLoss(columns), shares) == expected
+    expected = tuple(loss.log_loss_scale(of_label) for loss, of_label in zip(columns, shares, strict=True))
+    assert MultilabelFocalLoss(columns).log_loss_scale(shares) == expected
 
 
 def test_objective_hands_on_the_gradients_of_the_loss():
     rng = np.random.default_rng(0)
     y, z, weight = rng.integers(0, 2, 200), rng.normal(0, 2, 200), rng.uniform(0.5, 2, 200)
     loss = BinaryFocalLoss((4.0, 0.5), 0.25)
-    objective = FocalObjective(loss, scale=0.5)
+    objective = FocalLGBMObjective(loss, scale=0.5)
     expected = loss.gradient_hessian(y, z, 0.5 * weight, hessian="floored")
-    for result in (objective(y, z, weight), objective.bind(y == 1, weight, "lightgbm")(z)):
+    for result in (objective(y, z, weight), objective.bind(y == 1, weight)(z)):
         for a, b in zip(result, expected, strict=True):
             assert_allclose(a, b, rtol=1e-6)
     many = MultilabelFocalLoss((loss, BinaryFocalLoss(1.0)))
     table, scores = np.column_stack([y, 1 - y]), np.column_stack([z, -z])
-    gradient, _ = FocalObjective(many)(table, scores, weight)
+    gradient, _ = FocalXGBObjective(many)(table, scores, weight)
     assert_allclose(gradient[:, 0], loss.gradient(y, z, weight), rtol=1e-6)
 
 
@@ -655,7 +656,7 @@ def test_metric_takes_gamma_by_class():
         assert focal_loss(y, p, gamma=gamma) == pytest.approx(expected, rel=1e-13)
     table = np.column_stack([1 - p, p])
     assert focal_loss(y, table, gamma={"spam": 0.5, "ham": 4.0}) == pytest.approx(expected, rel=1e-13)
-    assert FocalMetric(BinaryFocalLoss((4.0, 0.5)))(y == "spam", logit(p)) == pytest.approx(
+    assert FocalXGBMetric(BinaryFocalLoss((4.0, 0.5)))(y == "spam", logit(p)) == pytest.approx(
         expected, rel=1e-13
     )
 

@@ -11,7 +11,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 
-from focal_gbm import BinaryFocalLoss, FocalMetric, MulticlassFocalLoss
+from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss
+from focal_gbm.training.metrics import FocalMetric
 
 FORMS = {
     "float": 1.5,
@@ -124,7 +125,7 @@ def test_metric_of_the_evaluation_set_is_that_of_the_loss(make, table, validatio
     results = model.evals_result_ if hasattr(model, "evals_result_") else model.evals_result()
     ((_, metrics),) = results.items()
     metric = FocalMetric(BinaryFocalLoss((4.0, 0.5)))
-    expected = metric(validation.y, model.decision_function(validation.X).astype(np.float64))
+    expected = metric.value(validation.y, model.decision_function(validation.X).astype(np.float64))
     assert metrics["focal_loss"][-1] == pytest.approx(expected, rel=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""On a CUDA device, for real: gradients of the card, rows of the card, whole fits."""
+"""On a CUDA device, for real: gradients of the device, rows of the device, whole fits."""
 
 import subprocess
 import sys
@@ -11,13 +11,8 @@ from lightgbm import LGBMClassifier
 from numpy.testing import assert_allclose, assert_array_equal
 from xgboost import XGBClassifier
 
-from focal_gbm import (
-    BinaryFocalLoss,
-    FocalObjective,
-    MulticlassFocalLoss,
-    MultilabelFocalLoss,
-    _lightgbm_device,
-)
+from focal_gbm import BinaryFocalLoss, FocalXGBObjective, MulticlassFocalLoss, MultilabelFocalLoss
+from focal_gbm.lightgbm import device as lightgbm_device
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
@@ -45,7 +40,7 @@ def test_without_a_device_the_benchmark_says_so():
     assert result.stdout == ""
 
 
-class TestOnTheCard:
+class TestOnTheDevice:
     pytestmark = gpu
 
     @pytest.mark.parametrize("hessian", ["exact", "floored", "majorizing"])
@@ -65,20 +60,20 @@ class TestOnTheCard:
         n_classes = loss.n_classes if isinstance(loss, MulticlassFocalLoss) else 2
         labels = rng.integers(0, n_classes, N if n_classes > 2 else shape)
         weight = rng.uniform(0.1, 3.0, N)
-        objective = FocalObjective(loss, hessian)
-        card, host = (objective.bind(labels, weight, "xgboost", device) for device in ("cuda", "cpu"))
-        assert card.on_card is not None
+        objective = FocalXGBObjective(loss, hessian)
+        on_device, on_cpu = (objective.bind(labels, weight, device) for device in ("cuda", "cpu"))
+        assert on_device.on_device is not None
         z = rng.normal(size=shape).astype(np.float32)
-        for k, (ours, theirs) in enumerate(zip(card(z), host(z), strict=True)):
+        for k, (ours, theirs) in enumerate(zip(on_device(z), on_cpu(z), strict=True)):
             # an exact Hessian is a difference of the size of the gradient
-            atol = 2e-6 * np.abs(host(z)[0]).max() if k else 0
+            atol = 2e-6 * np.abs(on_cpu(z)[0]).max() if k else 0
             assert_allclose(ours.get(), theirs, rtol=2e-6, atol=atol)
         z.flat[77] = np.nan
         with pytest.raises(ValueError, match="must return finite numbers"):
-            card(z)
+            on_device(z)
 
     @pytest.mark.parametrize("kind", ["cupy", "cudf"])
-    def test_rows_labels_and_weights_of_the_card(self, kind):
+    def test_rows_labels_and_weights_of_the_device(self, kind):
         module = pytest.importorskip(kind)
         table = make_table(0, N)
         if kind == "cupy":
@@ -87,12 +82,12 @@ class TestOnTheCard:
             X = module.DataFrame({str(j): table.X[:, j] for j in range(table.X.shape[1])})
             y, weight = module.Series(table.y), module.Series(table.weight)
         model = focal_xgb(device="cuda").fit(X, y, sample_weight=weight)
-        host = focal_xgb(device="cuda").fit(table.X, table.y, sample_weight=table.weight)
+        plain = focal_xgb(device="cuda").fit(table.X, table.y, sample_weight=table.weight)
         proba = model.predict_proba(X)
         assert type(proba) is type(XGBClassifier(n_estimators=2, device="cuda").fit(X, y).predict_proba(X))
-        assert_allclose(proba, host.predict_proba(table.X), atol=1e-6)
+        assert_allclose(proba, plain.predict_proba(table.X), atol=1e-6)
 
-    def test_a_fit_agrees_with_the_cpu_as_the_hosts_own_does(self):
+    def test_a_fit_agrees_with_the_cpu_as_the_librarys_own_does(self):
         table = make_table(0, N)
         differences = []
         for make in (XGBClassifier, lambda **p: focal_xgb(focal_gamma=0.0, **p), focal_xgb):
@@ -103,7 +98,7 @@ class TestOnTheCard:
             differences.append(np.abs(on[0] - on[1]).mean())
         assert max(differences[1:]) <= 2 * differences[0] + 1e-5
 
-    def test_no_memory_of_the_card_is_lost(self):
+    def test_no_memory_of_the_device_is_lost(self):
         import cupy
 
         table = make_table(0, N)
@@ -114,12 +109,12 @@ class TestOnTheCard:
         assert free[1] - free[-1] < 4 * N  # not one array of the rows
 
     def test_lightgbm(self):
-        if not _lightgbm_device._has_cuda():
+        if not lightgbm_device._has_cuda():
             pytest.skip("LightGBM was built without CUDA")
         table = make_table(0, N)
         params = {"device_type": "cuda", "verbose": -1, "n_estimators": 20, "num_leaves": 7}
         ours = focal_lgb(**params, focal_gamma=0.0).fit(table.X, table.y)
-        host = LGBMClassifier(**params).fit(table.X, table.y)
-        assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=1e-3)
+        plain = LGBMClassifier(**params).fit(table.X, table.y)
+        assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=1e-3)
         model = focal_lgb(**params).fit(table.X, table.y)
         assert_array_equal(model.classes_, [0, 1])

@@ -106,7 +106,7 @@ def loaded_by(statement):
 
 @pytest.mark.parametrize(
     "statement",
-    ["import focal_gbm", "from focal_gbm import BinaryFocalLoss, FocalObjective", "import focal_gbm.alpha"],
+    ["import focal_gbm", "from focal_gbm import BinaryFocalLoss, FocalObjective", "import focal_gbm.training.alpha"],
 )
 def test_the_mathematics_loads_no_heavy_package(statement):
     assert loaded_by(statement) == set()

@@ -6,14 +6,14 @@ from estimators import focal_lgb, make_table
 from lightgbm import LGBMClassifier
 from lightgbm.basic import LightGBMError
 
-from focal_gbm import _lightgbm_device
+from focal_gbm.lightgbm import device as lightgbm_device
 
 
 @pytest.fixture(autouse=True)
 def _ask_again():
-    _lightgbm_device._has_cuda.cache_clear()
+    lightgbm_device._has_cuda.cache_clear()
     yield
-    _lightgbm_device._has_cuda.cache_clear()
+    lightgbm_device._has_cuda.cache_clear()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_cuda_that_is_built_is_asked_for_once(monkeypatch):
     asked = []
     monkeypatch.setattr(lightgbm, "Booster", lambda params, data: asked.append(params["device_type"]))
     for _ in range(2):
-        _lightgbm_device.check_device("device", "cuda")
+        lightgbm_device.check_device("device", "cuda")
     assert asked == ["cuda"]
 
 
@@ -60,12 +60,12 @@ def test_an_error_of_the_device_is_lightgbms_to_tell(monkeypatch):
         raise LightGBMError("[CUDA] no CUDA-capable device is detected")
 
     monkeypatch.setattr(lightgbm, "Booster", booster)
-    _lightgbm_device.check_device("device", "cuda")
+    lightgbm_device.check_device("device", "cuda")
 
 
 @pytest.mark.parametrize("device", [None, "cpu", "gpu"])
 def test_other_devices_are_not_asked_for(built_without, device):
-    _lightgbm_device.check_device("device_type", device)
+    lightgbm_device.check_device("device_type", device)
     assert built_without == []
 
 
@@ -80,4 +80,4 @@ def test_lightgbm_still_words_it_so():
         works = False
     else:
         works = True
-    assert _lightgbm_device._has_cuda() == works
+    assert lightgbm_device._has_cuda() == works

@@ -1,4 +1,5 @@
 import copy
+import inspect
 import pickle
 from dataclasses import FrozenInstanceError
 
@@ -10,7 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from focal_gbm import BinaryFocalLoss, FocalMetric, FocalObjective, focal_loss
+from focal_gbm import (
+    BinaryFocalLoss,
+    FocalLGBMMetric,
+    FocalLGBMObjective,
+    FocalXGBMetric,
+    FocalXGBObjective,
+    focal_loss,
+)
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 ROUNDS = 6
@@ -189,7 +197,15 @@ def test_focal_loss_errors(y, p, options, error, message):
         focal_loss(y, p, **options)
 
 
-# FocalMetric, for the hosts
+# The metrics of the libraries
+
+METRICS = {"xgboost": FocalXGBMetric, "lightgbm": FocalLGBMMetric}
+
+
+@pytest.fixture(name="Metric", params=METRICS.values(), ids=METRICS.keys())
+def each_library(request):
+    return request.param
+
 
 
 # deprecated in LightGBM 4.7, the only way in 4.6
@@ -214,8 +230,8 @@ def test_xgboost_train(tables, weighted, prediction):
         {**XGB, "objective": "binary:logistic"},
         train,
         num_boost_round=ROUNDS,
-        obj=FocalObjective(LOSS) if prediction == "raw" else None,
-        custom_metric=FocalMetric(LOSS, prediction),
+        obj=FocalXGBObjective(LOSS) if prediction == "raw" else None,
+        custom_metric=FocalXGBMetric(LOSS, prediction),
         evals=[(train, "train"), (valid, "valid")],
         evals_result=history,
         verbose_eval=False,
@@ -239,8 +255,8 @@ def test_xgb_classifier(tables, weighted, prediction):
         n_estimators=ROUNDS,
         max_depth=2,
         n_jobs=1,
-        objective=FocalObjective(LOSS) if prediction == "raw" else "binary:logistic",
-        eval_metric=FocalMetric(LOSS, prediction),
+        objective=FocalXGBObjective(LOSS) if prediction == "raw" else "binary:logistic",
+        eval_metric=FocalXGBMetric(LOSS, prediction),
         disable_default_eval_metric=True,
     )
     options = {"sample_weight": w, "sample_weight_eval_set": [w_valid]} if weighted else {}
@@ -261,10 +277,10 @@ def test_lightgbm_train(tables, weighted, prediction):
     valid = lightgbm.Dataset(X_valid, y_valid, weight=w_valid if weighted else None, reference=train)
     history = {}
     booster = lightgbm.train(
-        {**LGB, "objective": FocalObjective(LOSS) if prediction == "raw" else "binary"},
+        {**LGB, "objective": FocalLGBMObjective(LOSS) if prediction == "raw" else "binary"},
         train,
         num_boost_round=ROUNDS,
-        feval=FocalMetric(LOSS, prediction),
+        feval=FocalLGBMMetric(LOSS, prediction),
         valid_sets=[train, valid],
         valid_names=["train", "valid"],
         callbacks=[lightgbm.record_evaluation(history)],
@@ -291,10 +307,10 @@ def test_lgbm_classifier(tables, weighted, prediction):
         n_jobs=1,
         verbosity=-1,
         metric="None",
-        objective=FocalObjective(LOSS) if prediction == "raw" else "binary",
+        objective=FocalLGBMObjective(LOSS) if prediction == "raw" else "binary",
     )
     options = {"sample_weight": w, "eval_sample_weight": [w_valid]} if weighted else {}
-    model.fit(X, y, eval_set=[(X_valid, y_valid)], eval_metric=FocalMetric(LOSS, prediction), **options)
+    model.fit(X, y, eval_set=[(X_valid, y_valid)], eval_metric=FocalLGBMMetric(LOSS, prediction), **options)
     recorded = model.evals_result_["valid_0"]["focal_loss"]
     assert len(recorded) == ROUNDS
     for i in (0, ROUNDS - 1):
@@ -303,13 +319,14 @@ def test_lgbm_classifier(tables, weighted, prediction):
         assert recorded[i] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("host", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 @pytest.mark.parametrize("entry", ["train", "class"])
 @eval_set_is_fine
-def test_early_stopping(tables, host, entry):
+def test_early_stopping(tables, library, entry):
     (X, y, _), (X_valid, y_valid, _) = tables
-    objective, metric, rounds, patience = FocalObjective(LOSS), FocalMetric(LOSS), 400, 10
-    if host == "xgboost":
+    rounds, patience = 400, 10
+    if library == "xgboost":
+        objective, metric = FocalXGBObjective(LOSS), FocalXGBMetric(LOSS)
         if entry == "train":
             history = {}
             model = xgboost.train(
@@ -336,6 +353,7 @@ def test_early_stopping(tables, host, entry):
             model.fit(X, y, eval_set=[(X_valid, y_valid)], verbose=False)
             values, best = model.evals_result()["validation_0"]["focal_loss"], model.best_iteration
     else:
+        objective, metric = FocalLGBMObjective(LOSS), FocalLGBMMetric(LOSS)
         stop = lightgbm.early_stopping(patience, verbose=False)
         if entry == "train":
             history = {}
@@ -364,45 +382,52 @@ def test_values_by_hand(sample):
     y, p, weight = sample
     raw = np.log(p / (1 - p))
     for prediction, value in (("raw", raw), ("probability", p)):
-        metric = FocalMetric(LOSS, prediction)
+        of_xgb, of_lgb = FocalXGBMetric(LOSS, prediction), FocalLGBMMetric(LOSS, prediction)
         expected = expected_value(raw, y, None)
-        assert metric(y, value) == pytest.approx(expected, rel=1e-12)
-        assert metric(y, value, None) == ("focal_loss", pytest.approx(expected, rel=1e-12), False)
+        assert of_xgb(y, value) == pytest.approx(expected, rel=1e-12)
+        assert of_lgb(y, value, None) == ("focal_loss", pytest.approx(expected, rel=1e-12), False)
+        assert of_lgb(y, value) == of_lgb(y, value, None)
         expected = expected_value(raw, y, weight)
-        assert metric(y, value, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
-        assert metric(y, value, weight) == ("focal_loss", pytest.approx(expected, rel=1e-12), False)
-        assert metric.__name__ == "focal_loss"
+        assert of_xgb(y, value, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
+        assert of_lgb(y, value, weight) == ("focal_loss", pytest.approx(expected, rel=1e-12), False)
+        for metric in (of_xgb, of_lgb):
+            assert metric.value(y, value, weight) == pytest.approx(expected, rel=1e-12)
+            assert metric.__name__ == "focal_loss"
 
 
-def test_probabilities_of_0_and_1_beside_a_native_objective():
-    metric = FocalMetric(BinaryFocalLoss(2.0), "probability")
+def test_parameters_are_what_lightgbm_counts():
+    assert len(inspect.signature(FocalLGBMMetric()).parameters) == 3  # it then hands over the weights
+
+
+def test_probabilities_of_0_and_1_beside_a_native_objective(Metric):
+    metric = Metric(BinaryFocalLoss(2.0), "probability")
     for dtype in (np.float32, np.float64):
-        assert np.isfinite(metric(np.array([0, 1]), np.array([1.0, 0.0], dtype=dtype)))
+        assert np.isfinite(metric.value(np.array([0, 1]), np.array([1.0, 0.0], dtype=dtype)))
 
 
-def test_raw_predictions_are_not_clipped():
+def test_raw_predictions_are_not_clipped(Metric):
     # σ(-800) is 0 in float64, the loss is not that of a clipped probability
-    assert FocalMetric(BinaryFocalLoss(2.0))(np.array([1, 1]), np.array([-800.0, -1000.0])) == 900.0
+    assert Metric(BinaryFocalLoss(2.0)).value(np.array([1, 1]), np.array([-800.0, -1000.0])) == 900.0
 
 
-def test_metric_pickle_copy_equality():
-    metric = FocalMetric(BinaryFocalLoss(1.5, 0.25), "probability")
+def test_metric_pickle_copy_equality(Metric):
+    metric = Metric(BinaryFocalLoss(1.5, 0.25), "probability")
     y, p = np.array([0, 1]), np.array([0.2, 0.7])
     for twin in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric)):
         assert twin == metric
         assert hash(twin) == hash(metric)
         assert twin(y, p) == metric(y, p)
         assert twin(y, p, None) == metric(y, p, None)
-    assert metric != FocalMetric(BinaryFocalLoss(1.5, 0.25))
-    assert FocalMetric() == FocalMetric(BinaryFocalLoss(2.0), "raw")
+    assert metric != Metric(BinaryFocalLoss(1.5, 0.25))
+    assert Metric() == Metric(BinaryFocalLoss(2.0), "raw")
     with pytest.raises(FrozenInstanceError):
         metric.prediction = "raw"
 
 
-def test_hosts_classes_pickle_with_it(tables):
+def test_the_libraries_classes_pickle_with_it(tables):
     (X, y, _), valid = tables
     model = xgboost.XGBClassifier(
-        n_estimators=2, n_jobs=1, objective=FocalObjective(LOSS), eval_metric=FocalMetric(LOSS)
+        n_estimators=2, n_jobs=1, objective=FocalXGBObjective(LOSS), eval_metric=FocalXGBMetric(LOSS)
     )
     model.fit(X, y, eval_set=[valid[:2]], verbose=False)
     twin = pickle.loads(pickle.dumps(model))
@@ -421,23 +446,23 @@ def test_hosts_classes_pickle_with_it(tables):
         ),
     ],
 )
-def test_metric_construction_errors(arguments, error, message):
+def test_metric_construction_errors(Metric, arguments, error, message):
     with pytest.raises(error, match=message):
-        FocalMetric(*arguments)
+        Metric(*arguments)
 
 
-def test_metric_call_errors(tables):
+def test_metric_call_errors(Metric, tables):
     y = np.array([0, 1])
     message = r'^y_pred must lie in \[0, 1\] with prediction="probability"; .* use prediction="raw"\.$'
     for wrong in ([-1.0, 0.5], [0.5, 1.5], [np.nan, 0.5]):
         with pytest.raises(ValueError, match=message):
-            FocalMetric(prediction="probability")(y, np.array(wrong))
+            Metric(prediction="probability")(y, np.array(wrong))
     with pytest.raises(ValueError, match=r"^y_true must hold only 0 and 1, got 3 at row 0\.$"):
-        FocalMetric()(y + 3, np.zeros(2))
+        Metric()(y + 3, np.zeros(2))
     with pytest.raises(ValueError, match=r"must have shape \(2,\), got \(3,\)\.$"):
-        FocalMetric()(y, np.zeros(3))
+        Metric()(y, np.zeros(3))
     with pytest.raises(ValueError, match=r"^sample_weight must be >= 0"):
-        FocalMetric()(y, np.zeros(2), [-1.0, 1.0])
+        Metric()(y, np.zeros(2), [-1.0, 1.0])
 
 
 def test_probability_beside_a_custom_objective_says_so(tables):
@@ -445,10 +470,10 @@ def test_probability_beside_a_custom_objective_says_so(tables):
     train = lightgbm.Dataset(X, y)
     with pytest.raises(ValueError, match=r'use prediction="raw"\.$'):
         lightgbm.train(
-            {**LGB, "objective": FocalObjective(LOSS)},
+            {**LGB, "objective": FocalLGBMObjective(LOSS)},
             train,
             num_boost_round=2,
-            feval=FocalMetric(LOSS, "probability"),
+            feval=FocalLGBMMetric(LOSS, "probability"),
             valid_sets=[lightgbm.Dataset(X_valid, y_valid, reference=train)],
         )
     with pytest.raises(ValueError, match=r'use prediction="raw"\.$'):
@@ -456,17 +481,17 @@ def test_probability_beside_a_custom_objective_says_so(tables):
             {**XGB, "objective": "binary:logistic"},
             xgboost.DMatrix(X, y),
             num_boost_round=2,
-            obj=FocalObjective(LOSS),
-            custom_metric=FocalMetric(LOSS, "probability"),
+            obj=FocalXGBObjective(LOSS),
+            custom_metric=FocalXGBMetric(LOSS, "probability"),
             evals=[(xgboost.DMatrix(X_valid, y_valid), "valid")],
             verbose_eval=False,
         )
 
 
-def test_float32_and_float64_predictions_agree(sample):
+def test_float32_and_float64_predictions_agree(Metric, sample):
     y, p, weight = sample
     raw = np.log(p / (1 - p))
     for gamma in GAMMAS:
-        metric = FocalMetric(BinaryFocalLoss(gamma))
+        metric = Metric(BinaryFocalLoss(gamma)).value
         narrow = metric(y, raw.astype(np.float32), sample_weight=weight.astype(np.float32))
         assert_allclose(narrow, metric(y, raw, sample_weight=weight), rtol=1e-6)

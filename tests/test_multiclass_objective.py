@@ -1,4 +1,4 @@
-"""FocalObjective and FocalMetric with many classes and many labels, at every entry of the hosts."""
+"""Objectives and metrics of many classes and many labels, at every entry of the libraries."""
 
 import copy
 import pickle
@@ -9,12 +9,15 @@ import pytest
 import xgboost
 from many import make_classes, make_labels
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from focal_gbm import (
     BinaryFocalLoss,
-    FocalMetric,
-    FocalObjective,
+    FocalLGBMMetric,
+    FocalLGBMObjective,
+    FocalXGBMetric,
+    FocalXGBObjective,
     MulticlassFocalLoss,
     MultilabelFocalLoss,
     focal_loss,
@@ -24,6 +27,8 @@ ROUNDS = 8
 N_CLASSES = 4
 XGB = {"max_depth": 3, "learning_rate": 0.3, "random_state": 0}
 LGB = {"num_leaves": 7, "learning_rate": 0.3, "num_threads": 1, "verbosity": -1, "seed": 0}
+OBJECTIVES = {"xgboost": FocalXGBObjective, "lightgbm": FocalLGBMObjective}
+METRICS = {"xgboost": FocalXGBMetric, "lightgbm": FocalLGBMMetric}
 FACTOR = {"xgboost": 2.0, "lightgbm": N_CLASSES / (N_CLASSES - 1)}
 ALPHA = (0.5, 1.0, 2.0, 3.0)
 
@@ -72,7 +77,7 @@ def lgb_sklearn(objective, X, y, weight=None, start=None):
     return model.booster_.predict(X, raw_score=True) + (0 if start is None else start)
 
 
-# (entry point, the host's native one, the host)
+# (entry point, the library's native one, the library)
 ENTRY_POINTS = [
     pytest.param(xgb_native, xgb_native, "xgboost", id="xgboost.train"),
     pytest.param(xgb_sklearn, xgb_native, "xgboost", id="XGBClassifier"),
@@ -84,29 +89,29 @@ ENTRY_POINTS = [
 class NaiveObjective:
     """What the objective has to come to, by way of the loss's public methods, without any cache."""
 
-    def __init__(self, loss, hessian, y, weight, host):
-        self.arguments = loss, hessian, y, weight, host
+    def __init__(self, loss, hessian, y, weight, library):
+        self.arguments = loss, hessian, y, weight, library
 
     def __call__(self, raw_prediction, data):
-        loss, hessian, y, weight, host = self.arguments
+        loss, hessian, y, weight, library = self.arguments
         derivatives = loss.gradient_hessian(
-            y, raw_prediction, weight, hessian=hessian, hessian_factor=FACTOR[host]
+            y, raw_prediction, weight, hessian=hessian, hessian_factor=FACTOR[library]
         )
-        order = "C" if host == "xgboost" else "F"
+        order = "C" if library == "xgboost" else "F"
         return tuple(np.asarray(a, dtype=np.float32, order=order) for a in derivatives)
 
 
-# γ=0 is the host's own softmax loss, its factor of the Hessian included
+# γ=0 is the library's own softmax loss, its factor of the Hessian included
 
 
 @weighted
-@pytest.mark.parametrize(("train", "_native", "host"), ENTRY_POINTS)
+@pytest.mark.parametrize(("train", "_native", "library"), ENTRY_POINTS)
 @pytest.mark.parametrize("hessian", ["exact", "floored", "majorizing"])
-def test_gamma_zero_is_the_hosts_softmax(data, train, _native, host, hessian, weighted):
-    own, bar = {"xgboost": ("multi:softprob", 5e-6), "lightgbm": ("multiclass", 1e-9)}[host]
+def test_gamma_zero_is_the_librarys_softmax(data, train, _native, library, hessian, weighted):
+    own, bar = {"xgboost": ("multi:softprob", 5e-6), "lightgbm": ("multiclass", 1e-9)}[library]
     weight = data.weight if weighted else None
     start = np.tile(np.linspace(-1, 1, N_CLASSES), (len(data.y), 1))
-    objective = FocalObjective(MulticlassFocalLoss(N_CLASSES, 0.0), hessian)
+    objective = OBJECTIVES[library](MulticlassFocalLoss(N_CLASSES, 0.0), hessian)
     expected = train(own, data.X, data.y, weight, start)
     assert np.ptp(expected) > 1
     assert_allclose(train(objective, data.X, data.y, weight, start), expected, atol=bar, rtol=0)
@@ -117,33 +122,33 @@ def test_gamma_zero_is_the_hosts_softmax(data, train, _native, host, hessian, we
 @pytest.mark.parametrize("train", [xgb_native, xgb_sklearn])
 def test_gamma_zero_in_trees_of_all_classes(data, train, strategy, weighted):
     weight = data.weight if weighted else None
-    objective = FocalObjective(MulticlassFocalLoss(N_CLASSES, 0.0))
+    objective = FocalXGBObjective(MulticlassFocalLoss(N_CLASSES, 0.0))
     expected = train("multi:softprob", data.X, data.y, weight, multi_strategy=strategy)
     margin = train(objective, data.X, data.y, weight, multi_strategy=strategy)
     assert_allclose(margin, expected, atol=5e-6, rtol=0)
 
 
-# One object, all entry points
+# One object a library, both of its entry points
 
 
 @weighted
-@pytest.mark.parametrize(("train", "native", "host"), ENTRY_POINTS)
+@pytest.mark.parametrize(("train", "native", "library"), ENTRY_POINTS)
 @pytest.mark.parametrize("hessian", ["exact", "floored", "majorizing"])
-def test_one_object_serves_all_entry_points(data, train, native, host, hessian, weighted):
+def test_an_object_serves_both_entry_points_of_its_library(data, train, native, library, hessian, weighted):
     weight = data.weight if weighted else None
     loss = MulticlassFocalLoss(N_CLASSES, 2.0, ALPHA)
     start = np.tile(loss.fit_intercept_only(data.y, weight), (len(data.y), 1))
-    predicted = train(FocalObjective(loss, hessian), data.X, data.y, weight, start)
+    predicted = train(OBJECTIVES[library](loss, hessian), data.X, data.y, weight, start)
     assert np.ptp(predicted) > 1
-    naive = NaiveObjective(loss, hessian, data.y, weight, host)
+    naive = NaiveObjective(loss, hessian, data.y, weight, library)
     assert_allclose(predicted, native(naive, data.X, data.y, weight, start), atol=1e-5, rtol=0)
-    bound = FocalObjective(loss, hessian).bind(data.y, weight, host)
+    bound = OBJECTIVES[library](loss, hessian).bind(data.y, weight)
     assert_allclose(predicted, native(bound, data.X, data.y, weight, start), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("train", "_native", "_host"), ENTRY_POINTS)
-def test_the_same_object_after_another_training_set(data, train, _native, _host):
-    objective = FocalObjective(MulticlassFocalLoss(N_CLASSES))
+@pytest.mark.parametrize(("train", "_native", "library"), ENTRY_POINTS)
+def test_the_same_object_after_another_training_set(data, train, _native, library):
+    objective = OBJECTIVES[library](MulticlassFocalLoss(N_CLASSES))
     first = train(objective, data.X, data.y)
     other = train(objective, data.X[:300], (data.y[:300] + 1) % N_CLASSES, data.weight[:300])
     assert np.abs(other - first[:300]).max() > 0.1
@@ -152,21 +157,21 @@ def test_the_same_object_after_another_training_set(data, train, _native, _host)
     assert_array_equal(train(objective, data.X, data.y), first)
 
 
-@pytest.mark.parametrize("host", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 @pytest.mark.parametrize("hessian", ["exact", "floored", "majorizing"])
-def test_results_are_those_of_the_loss_in_the_hosts_form(data, host, hessian):
-    dtype, order = {"xgboost": (np.float32, "C"), "lightgbm": (np.float64, "F")}[host]
+def test_results_are_those_of_the_loss_in_the_librarys_form(data, library, hessian):
+    dtype, order = {"xgboost": (np.float32, "C"), "lightgbm": (np.float64, "F")}[library]
     z = np.random.default_rng(0).uniform(-4, 4, (len(data.y), N_CLASSES)).astype(dtype)
     loss = MulticlassFocalLoss(N_CLASSES, 1.5, ALPHA)
-    objective = FocalObjective(loss, hessian)
+    objective = OBJECTIVES[library](loss, hessian)
     weight = data.weight.astype(np.float32)
     expected = loss.gradient_hessian(
-        data.y, z, weight, hessian=hessian, hessian_factor=FACTOR[host], out=objective(data.y, z, weight)
+        data.y, z, weight, hessian=hessian, hessian_factor=FACTOR[library], out=objective(data.y, z, weight)
     )
     results = [
         objective(data.y, z, weight),
         objective(data.y, np.asfortranarray(z), weight),
-        objective.bind(data.y, weight, host)(z),
+        objective.bind(data.y, weight)(z),
     ]
     for result in results:
         for a, b in zip(result, expected, strict=True):
@@ -176,11 +181,22 @@ def test_results_are_those_of_the_loss_in_the_hosts_form(data, host, hessian):
             assert_allclose(a, b, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("library", OBJECTIVES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_library_counts_and_not_the_type_of_the_scores(data, library, dtype):
+    z = np.random.default_rng(0).uniform(-4, 4, (len(data.y), N_CLASSES)).astype(dtype)
+    objective = OBJECTIVES[library](MulticlassFocalLoss(N_CLASSES, 0.0))
+    for result in (objective(data.y, z), objective.bind(data.y, None)(z)):
+        assert all(a.flags[{"xgboost": "C_CONTIGUOUS", "lightgbm": "F_CONTIGUOUS"}[library]] for a in result)
+        p = softmax(z.astype(np.float64), axis=1)
+        assert_allclose(result[1], FACTOR[library] * p * (1 - p), rtol=4e-6)
+
+
 def test_scale_multiplies_gradient_and_hessian(data):
     z = np.random.default_rng(0).uniform(-4, 4, (len(data.y), N_CLASSES))
     loss = MulticlassFocalLoss(N_CLASSES, 1.5, ALPHA)
-    plain = FocalObjective(loss)(data.y, z)
-    for a, b in zip(FocalObjective(loss, scale=0.25)(data.y, z), plain, strict=True):
+    plain = FocalLGBMObjective(loss)(data.y, z)
+    for a, b in zip(FocalLGBMObjective(loss, scale=0.25)(data.y, z), plain, strict=True):
         assert_allclose(a, 0.25 * b, rtol=1e-6)
 
 
@@ -192,14 +208,13 @@ def test_scale_multiplies_gradient_and_hessian(data):
 def test_metric_in_the_training_functions(data, weighted, gamma):
     weight = data.weight if weighted else None
     loss = MulticlassFocalLoss(N_CLASSES, gamma, None if gamma == 0 else ALPHA)
-    objective, metric = FocalObjective(loss), FocalMetric(loss)
 
     log = {}
     train = xgboost.DMatrix(data.X, data.y, weight=weight, nthread=1)
     params = {**XGB, "objective": "multi:softprob", "num_class": N_CLASSES, "eval_metric": "mlogloss"}
     booster = xgboost.train(
         {**params, "nthread": 1}, train, ROUNDS, evals=[(train, "train")], evals_result=log,
-        verbose_eval=False, obj=objective, custom_metric=metric,
+        verbose_eval=False, obj=FocalXGBObjective(loss), custom_metric=FocalXGBMetric(loss),
     )  # fmt: skip
     value = float(loss.loss(data.y, booster.predict(train, output_margin=True), weight).sum())
     expected = value / (len(data.y) if weight is None else weight.sum())
@@ -210,8 +225,8 @@ def test_metric_in_the_training_functions(data, weighted, gamma):
     log = {}
     train = lightgbm.Dataset(data.X, data.y, weight=weight)
     booster = lightgbm.train(
-        {**LGB, "num_class": N_CLASSES, "objective": objective}, train, ROUNDS, valid_sets=[train],
-        feval=metric, callbacks=[lightgbm.record_evaluation(log)],
+        {**LGB, "num_class": N_CLASSES, "objective": FocalLGBMObjective(loss)}, train, ROUNDS,
+        valid_sets=[train], feval=FocalLGBMMetric(loss), callbacks=[lightgbm.record_evaluation(log)],
     )  # fmt: skip
     raw = booster.predict(data.X, raw_score=True)
     value = float(loss.loss(data.y, raw, weight).sum())
@@ -223,12 +238,11 @@ def test_metric_in_the_training_functions(data, weighted, gamma):
 
 
 @weighted
-def test_metric_in_the_hosts_classes(data, weighted):
+def test_metric_in_the_libraries_classes(data, weighted):
     weight = data.weight if weighted else None
     loss = MulticlassFocalLoss(N_CLASSES, 2.0, ALPHA)
-    objective, metric = FocalObjective(loss), FocalMetric(loss)
     model = xgboost.XGBClassifier(
-        **XGB, n_estimators=ROUNDS, n_jobs=1, objective=objective, eval_metric=metric
+        **XGB, n_estimators=ROUNDS, n_jobs=1, objective=FocalXGBObjective(loss), eval_metric=FocalXGBMetric(loss)
     )
     weights = {"sample_weight_eval_set": [weight]} if weighted else {}
     model.fit(data.X, data.y, sample_weight=weight, eval_set=[(data.X, data.y)], verbose=False, **weights)
@@ -236,31 +250,33 @@ def test_metric_in_the_hosts_classes(data, weighted):
     expected = np.average(loss.loss(data.y, margin), weights=weight)
     assert model.evals_result()["validation_0"]["focal_loss"][-1] == pytest.approx(expected, abs=1e-6)
 
-    model = lightgbm.LGBMClassifier(**LGB, n_estimators=ROUNDS, objective=objective, metric="None")
+    model = lightgbm.LGBMClassifier(**LGB, n_estimators=ROUNDS, objective=FocalLGBMObjective(loss), metric="None")
     weights = {"eval_sample_weight": [weight]} if weighted else {}
     model.fit(
-        data.X, data.y, sample_weight=weight, eval_X=data.X.copy(), eval_y=data.y, eval_metric=metric,
-        **weights,
+        data.X, data.y, sample_weight=weight, eval_X=data.X.copy(), eval_y=data.y,
+        eval_metric=FocalLGBMMetric(loss), **weights,
     )  # fmt: skip
     raw = model.booster_.predict(data.X, raw_score=True)
     expected = np.average(loss.loss(data.y, raw), weights=weight)
     assert model.evals_result_["valid_0"]["focal_loss"][-1] == pytest.approx(expected, rel=1e-9)
 
 
-def test_metric_of_probabilities_beside_the_hosts_own_loss(data):
-    metric = FocalMetric(MulticlassFocalLoss(N_CLASSES, 0.0), prediction="probability")
+def test_metric_of_probabilities_beside_the_librarys_own_loss(data):
+    of_xgb, of_lgb = (
+        Metric(MulticlassFocalLoss(N_CLASSES, 0.0), prediction="probability") for Metric in METRICS.values()
+    )
     log = {}
     train = xgboost.DMatrix(data.X, data.y, nthread=1)
     params = {**XGB, "objective": "multi:softprob", "num_class": N_CLASSES, "eval_metric": "mlogloss"}
     xgboost.train(
         {**params, "nthread": 1}, train, ROUNDS, evals=[(train, "train")], evals_result=log,
-        verbose_eval=False, custom_metric=metric,
+        verbose_eval=False, custom_metric=of_xgb,
     )  # fmt: skip
     assert_allclose(log["train"]["focal_loss"], log["train"]["mlogloss"], atol=1e-6, rtol=0)
     train = lightgbm.Dataset(data.X, data.y)
     lightgbm.train(
         {**LGB, "num_class": N_CLASSES, "objective": "multiclass", "metric": "multi_logloss"}, train, ROUNDS,
-        valid_sets=[train], feval=metric, callbacks=[lightgbm.record_evaluation(log := {})],
+        valid_sets=[train], feval=of_lgb, callbacks=[lightgbm.record_evaluation(log := {})],
     )  # fmt: skip
     assert_allclose(log["training"]["focal_loss"], log["training"]["multi_logloss"], rtol=1e-9)
 
@@ -291,7 +307,7 @@ def test_start_and_metric_count_a_weight_as_copies(data, labels, copies, kind):
     many_y, many_z = np.repeat(y, copies, axis=0), np.repeat(z, copies, axis=0)
     assert_allclose(loss.fit_intercept_only(y, copies), loss.fit_intercept_only(many_y), rtol=1e-13)
     assert loss.loss(y, z, copies).sum() == pytest.approx(loss.loss(many_y, many_z).sum(), rel=1e-13)
-    metric = FocalMetric(loss)
+    metric = FocalXGBMetric(loss)
     assert metric(y, z, sample_weight=copies) == pytest.approx(metric(many_y, many_z), rel=1e-13)
     if kind != "labels":
         proba = loss.link.of_score.probabilities(z)
@@ -312,9 +328,9 @@ def test_a_small_table_of_xgboost_is_weighted_to_the_last_bit(data, labels, copi
     """Its sums in float64 are then exact, and the model of k copies is that of the weight k."""
     loss, y = LOSSES[kind], targets_of(kind, data, labels)
     z = np.random.default_rng(0).normal(size=loss.raw_shape(len(y))).astype(np.float32)
-    objective = FocalObjective(loss, hessian, 0.37)
-    weighted = objective.bind(y, copies.astype(np.float64), "xgboost")(z)
-    single = objective.bind(y, None, "xgboost")(z)
+    objective = FocalXGBObjective(loss, hessian, 0.37)
+    weighted = objective.bind(y, copies.astype(np.float64))(z)
+    single = objective.bind(y, None)(z)
     for one, many in zip(single, weighted, strict=True):
         times = copies.reshape(-1, *[1] * (one.ndim - 1))
         assert_array_equal(one.astype(np.float64) * times, many.astype(np.float64))
@@ -333,16 +349,16 @@ def rare():
 
 
 @pytest.mark.parametrize("gamma", [2.0, 3.0, 5.0])
-@pytest.mark.parametrize("host", ["xgboost", "lightgbm"])
-def test_majorizing_trains_from_a_wrong_start_where_exact_does_not(rare, host, gamma):
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_majorizing_trains_from_a_wrong_start_where_exact_does_not(rare, library, gamma):
     X, y = rare
     shares = np.bincount(y) / len(y)
     loss, start = MulticlassFocalLoss(3, gamma), np.tile(np.log(shares), (len(y), 1))
     constant = -(shares * np.log(shares)).sum()
 
     def log_loss_of(hessian):
-        objective = FocalObjective(loss, hessian)
-        if host == "xgboost":
+        objective = OBJECTIVES[library](loss, hessian)
+        if library == "xgboost":
             train = xgboost.DMatrix(X, y, base_margin=start, nthread=1)
             params = {**XGB, "objective": "multi:softprob", "num_class": 3, "nthread": 1}
             raw = xgboost.train(params, train, 20, obj=objective).predict(train, output_margin=True)
@@ -366,7 +382,7 @@ def multilabel_loss(gamma):
 
 @weighted
 @strategies
-def test_gamma_zero_of_many_labels_is_the_hosts(labels, strategy, weighted):
+def test_gamma_zero_of_many_labels_is_the_librarys(labels, strategy, weighted):
     weight = labels.weight if weighted else None
     train = xgboost.DMatrix(labels.X, labels.y, weight=weight, nthread=1)
     params = {
@@ -378,28 +394,28 @@ def test_gamma_zero_of_many_labels_is_the_hosts(labels, strategy, weighted):
     log = {}
     booster = xgboost.train(
         params, train, ROUNDS, evals=[(train, "train")], evals_result=log, verbose_eval=False,
-        obj=FocalObjective(loss), custom_metric=FocalMetric(loss),
+        obj=FocalXGBObjective(loss), custom_metric=FocalXGBMetric(loss),
     )  # fmt: skip
     assert_allclose(booster.predict(train, output_margin=True), expected, atol=5e-6, rtol=0)
     assert_allclose(log["train"]["focal_loss"], log["train"]["logloss"], atol=1e-6, rtol=0)
 
     model = xgboost.XGBClassifier(
-        **XGB, n_estimators=ROUNDS, n_jobs=1, objective=FocalObjective(loss), base_score=[0.5, 0.3, 0.1],
-        multi_strategy=strategy, eval_metric=FocalMetric(loss),
+        **XGB, n_estimators=ROUNDS, n_jobs=1, objective=FocalXGBObjective(loss), base_score=[0.5, 0.3, 0.1],
+        multi_strategy=strategy, eval_metric=FocalXGBMetric(loss),
     )  # fmt: skip
     model.fit(labels.X, labels.y, sample_weight=weight, eval_set=[(labels.X, labels.y)], verbose=False)
     assert_allclose(model.predict(labels.X, output_margin=True), expected, atol=5e-6, rtol=0)
-    probability = FocalMetric(loss, "probability")(labels.y, model.predict_proba(labels.X))
+    probability = FocalXGBMetric(loss, "probability")(labels.y, model.predict_proba(labels.X))
     assert model.evals_result()["validation_0"]["focal_loss"][-1] == pytest.approx(probability, abs=2e-6)
 
 
 def test_each_label_has_its_own_loss_and_scale(labels):
     z = np.random.default_rng(0).normal(size=labels.y.shape).astype(np.float32)
     columns = BinaryFocalLoss(2.0), BinaryFocalLoss(1.0, 0.3), BinaryFocalLoss(0.0, (1.0, 5.0))
-    objective = FocalObjective(MultilabelFocalLoss(columns), "floored", (0.5, 1.0, 2.0))
+    objective = FocalXGBObjective(MultilabelFocalLoss(columns), "floored", (0.5, 1.0, 2.0))
     result = objective(labels.y, z, labels.weight)
     for j, column in enumerate(columns):
-        single = FocalObjective(column, "floored", objective.scale[j])(labels.y[:, j], z[:, j], labels.weight)
+        single = FocalXGBObjective(column, "floored", objective.scale[j])(labels.y[:, j], z[:, j], labels.weight)
         for a, b in zip(result, single, strict=True):
             assert_array_equal(a[:, j], b)
 
@@ -407,36 +423,36 @@ def test_each_label_has_its_own_loss_and_scale(labels):
 # Errors
 
 
-def test_the_hosts_number_of_classes_must_be_that_of_the_loss(data):
+def test_the_librarys_number_of_classes_must_be_that_of_the_loss(data):
     loss = MulticlassFocalLoss(N_CLASSES)
     train = xgboost.DMatrix(data.X, data.y)
     for params, shape in (({"num_class": 5}, r"\(600, 5\)"), ({}, r"\(600,\)")):
         own = {"objective": "multi:softprob"} if params else {}
         with pytest.raises(ValueError, match=rf"^raw_prediction must have shape \(600, 4\), got {shape}\.$"):
-            xgboost.train({**params, **own}, train, 1, obj=FocalObjective(loss))
+            xgboost.train({**params, **own}, train, 1, obj=FocalXGBObjective(loss))
     for params, shape in (({"num_class": 5}, r"\(600, 5\)"), ({}, r"\(600,\)")):
         with pytest.raises(ValueError, match=rf"^raw_prediction must have shape \(600, 4\), got {shape}\.$"):
             lightgbm.train(
-                {"verbosity": -1, "objective": FocalObjective(loss), **params},
+                {"verbosity": -1, "objective": FocalLGBMObjective(loss), **params},
                 lightgbm.Dataset(data.X, data.y),
                 1,
             )
 
 
-@pytest.mark.parametrize(("train", "_native", "_host"), ENTRY_POINTS)
-def test_labels_must_be_those_of_the_loss(data, train, _native, _host):
+@pytest.mark.parametrize(("train", "_native", "library"), ENTRY_POINTS)
+def test_labels_must_be_those_of_the_loss(data, train, _native, library):
     y = data.y.copy()
     y[7] = 4
     with pytest.raises(
         ValueError, match=r"^y_true must hold whole numbers from 0 to 3, got 4(\.0)? at row 7\.$"
     ):
-        train(FocalObjective(MulticlassFocalLoss(N_CLASSES)), data.X, y)
+        train(OBJECTIVES[library](MulticlassFocalLoss(N_CLASSES)), data.X, y)
 
 
 def test_many_labels_in_lightgbm(labels):
     train = lightgbm.Dataset(labels.X, labels.y[:, 0])
     with pytest.raises(ValueError, match=r"^y_true must have shape \(n_samples, 3\), got shape \(600,\)\.$"):
-        lightgbm.train({**LGB, "objective": FocalObjective(multilabel_loss(2.0))}, train, 1)
+        lightgbm.train({**LGB, "objective": FocalLGBMObjective(multilabel_loss(2.0))}, train, 1)
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -445,6 +461,8 @@ def test_what_is_not_finite_raises_and_names_the_row(data, labels, kind, bad):
     loss, y = LOSSES[kind], targets_of(kind, data, labels)
     z = np.zeros(loss.raw_shape(len(y)), dtype=np.float32)
     z[11] = bad
-    for objective in (FocalObjective(loss), FocalObjective(loss).bind(y, None, "xgboost")):
+    for Objective in OBJECTIVES.values():
         with pytest.raises(ValueError, match=r"must return finite numbers, .* at row 11, "):
-            objective(*((y, z) if isinstance(objective, FocalObjective) else (z,)))
+            Objective(loss)(y, z)
+        with pytest.raises(ValueError, match=r"must return finite numbers, .* at row 11, "):
+            Objective(loss).bind(y, None)(z)

@@ -16,7 +16,7 @@ from focal_gbm import (
 )
 from focal_gbm._arrays import BLOCK_SIZE
 from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
-from focal_gbm.objectives import loss_scale_of_host
+from focal_gbm.training.objective import loss_scale_of_host
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])

@@ -13,7 +13,7 @@ from estimators import BOTH, focal_lgb, focal_xgb, make_table
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from focal_gbm._lightgbm_text import add_state, bake, read_state
+from focal_gbm.lightgbm.model_text import add_start, add_state, read_state
 
 
 @pytest.fixture(scope="module")
@@ -589,7 +589,7 @@ def model_text(table, n_trees=3, n_classes=2, **params):
 @pytest.mark.parametrize("constant", [-3.25, 1e-300, 0.1, 12345.678])
 def test_bake_adds_a_constant(table, params, n_trees, constant):
     text, booster = model_text(table, n_trees, **params)
-    baked = lightgbm.Booster(model_str=bake(text, [constant], "binary sigmoid:1"))
+    baked = lightgbm.Booster(model_str=add_start(text, [constant], "binary sigmoid:1"))
     raw = booster.predict(table.X, raw_score=True)
     assert_allclose(baked.predict(table.X, raw_score=True), raw + constant, rtol=1e-13, atol=1e-13)
     assert_allclose(baked.predict(table.X), expit(raw + constant), rtol=1e-12)
@@ -616,7 +616,7 @@ def test_bake_adds_a_constant(table, params, n_trees, constant):
 def test_bake_of_many_trees_a_round(table):
     constants = [0.5, -1.5, 2.0]
     text, booster = model_text(table, 4, n_classes=3)
-    baked = lightgbm.Booster(model_str=bake(text, constants, "multiclass num_class:3"))
+    baked = lightgbm.Booster(model_str=add_start(text, constants, "multiclass num_class:3"))
     raw = booster.predict(table.X, raw_score=True)
     assert_allclose(baked.predict(table.X, raw_score=True), raw + constants, atol=1e-13)
     assert_allclose(baked.predict(table.X).sum(axis=1), 1.0)
@@ -632,7 +632,7 @@ def test_bake_of_trees_that_are_one_leaf(table):
     ):
         text, booster = model_text(table, 2, n_classes=n_classes, min_gain_to_split=1e9)
         assert booster.feature_importance("split").sum() == 0
-        baked = lightgbm.Booster(model_str=bake(text, constants, link))
+        baked = lightgbm.Booster(model_str=add_start(text, constants, link))
         raw = booster.predict(table.X, raw_score=True)
         assert_allclose(
             baked.predict(table.X, raw_score=True) - raw,
@@ -642,15 +642,15 @@ def test_bake_of_trees_that_are_one_leaf(table):
 
 def test_bake_of_zero_changes_the_link_alone(table):
     text, _ = model_text(table)
-    baked = bake(text, [0.0], "binary sigmoid:1")
+    baked = add_start(text, [0.0], "binary sigmoid:1")
     added = set(baked.split("\n")) - set(text.split("\n"))
     assert added <= {"objective=binary sigmoid:1", "[objective: binary]"}
-    assert bake(baked, [0.0], "binary sigmoid:1") == baked
+    assert add_start(baked, [0.0], "binary sigmoid:1") == baked
 
 
 def test_bake_leaves_other_trees_and_the_sizes_right(table):
     text, _ = model_text(table, 12)
-    baked = bake(text, [0.123456789], "binary sigmoid:1")
+    baked = add_start(text, [0.123456789], "binary sigmoid:1")
     assert (
         baked[baked.index("\nTree=1\n") :].replace("[objective: binary]", "[objective: custom]")
         == text[text.index("\nTree=1\n") :]
@@ -680,7 +680,7 @@ def test_bake_leaves_other_trees_and_the_sizes_right(table):
 def test_bake_of_something_else(table, damage, message):
     text, _ = model_text(table, 1)
     with pytest.raises(ValueError, match=message):
-        bake(damage(text), [1.0], "binary sigmoid:1")
+        add_start(damage(text), [1.0], "binary sigmoid:1")
 
 
 @pytest.mark.parametrize("state", ["{}", "a = b", '{"x": "\\n\\u2028="}', "é = 日本", ""])

@@ -15,15 +15,16 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import get_scorer, log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import focal_gbm.lightgbm
-import focal_gbm.search
-import focal_gbm.xgboost
+import focal_gbm
 from focal_gbm import FocalSearchCV
+from focal_gbm.search.stopping import Stopping
+from focal_gbm.training.plan import Rows
+from focal_gbm.xgboost.training import EvaluationSets, matrices
 
 #: GridSearchCV gives scorers the weights from scikit-learn 1.7 on.
 WEIGHTS_ARE_SCORED = hasattr(GridSearchCV, "_check_scorers_accept_sample_weight")
@@ -63,9 +64,16 @@ def rounds_of(model):
 class Watched(FocalSearchCV):
     """Remembers which rows were set aside in each fold."""
 
-    def _set_aside(self, *args):
-        self.parts = [*getattr(self, "parts", []), super()._set_aside(*args)]
-        return self.parts[-1]
+    def fit(self, X, y=None, **params):
+        self.parts = parts = []
+
+        class Recording(Stopping):
+            def set_aside(self, *args):
+                parts.append(super().set_aside(*args))
+                return parts[-1]
+
+        with patch("focal_gbm.search.search.Stopping", Recording):
+            return super().fit(X, y, **params)
 
 
 def host_params(make):
@@ -141,7 +149,7 @@ def test_without_early_stopping_it_is_grid_search(make, table, weighted):
 
 
 class Counted:
-    """A class of a host whose objects are counted."""
+    """A class of a library whose objects are counted."""
 
     def __init__(self, kind):
         self.kind, self.n = kind, 0
@@ -160,11 +168,7 @@ class Counted:
     ],
 )
 def test_each_fold_is_binned_once(make, table, grid, binnings):
-    module, name = (
-        (focal_gbm.xgboost.xgboost, "QuantileDMatrix")
-        if make is focal_xgb
-        else (focal_gbm.lightgbm.lightgbm, "Dataset")
-    )
+    module, name = (xgboost, "QuantileDMatrix") if make is focal_xgb else (lightgbm, "Dataset")
     counted = Counted(getattr(module, name))
     with patch.object(module, name, counted):
         FocalSearchCV(make(n_estimators=3), grid, cv=3, early_stopping_rounds=2, refit=False).fit(
@@ -175,7 +179,7 @@ def test_each_fold_is_binned_once(make, table, grid, binnings):
 
 
 def test_parameters_that_share_bins_are_not_read_where_xgboost_bins(table):
-    """`_free_of_binning` by what `_matrices` really reads."""
+    """`_free_of_binning` by what `matrices` really reads."""
     read = set()
 
     class Watching(focal_gbm.FocalXGBClassifier):
@@ -187,10 +191,10 @@ def test_parameters_that_share_bins_are_not_read_where_xgboost_bins(table):
             return super().__getattribute__(name)
 
     model = Watching(eval_metric=None)
-    plan = model._plan_fit(table.X, table.y, None)
+    plan, target = model._plan_fit(table.X, table.y, None)
     Watching.watch = True
-    sets = [(table.X[:50], table.y[:50])]
-    model._matrices(plan, table.X, table.y, None, None, sets, None, None, None, None)
+    sets = EvaluationSets([(table.X[:50], table.y[:50])])
+    matrices(model, plan, target, Rows(table.X, table.y, None), evaluation=sets)
     Watching.watch = False
     assert {"max_bin", "missing", "tree_method", "device", "booster"} < read
     assert not read & model._free_of_binning
@@ -216,7 +220,7 @@ def test_parameters_of_training_alone_on_shared_bins(table):
         "min_split_gain": 0.5, "num_leaves": 3, "path_smooth": 5.0, "reg_alpha": 1.0, "reg_lambda": 9.0,
         "scale_pos_weight": 3.0, "subsample": 0.5,
     }  # fmt: skip
-    rows = [focal_gbm.search.Rows(*part) for part in parts]
+    rows = [Rows(*part) for part in parts]
     base = focal_lgb(subsample_freq=1, n_estimators=20)
     binned, _ = base._fit_shared(*rows, 5)
     plain = base.decision_function(table.X)
@@ -261,6 +265,33 @@ def test_rows_set_aside_are_a_share_of_each_class(make):
     assert [part.tolist() for pair in again.parts for part in pair] == [
         part.tolist() for pair in search.parts for part in pair
     ]
+
+
+def test_the_latest_rows_are_set_aside_where_time_orders_the_splits(make, table):
+    n, cv = len(table.y), TimeSeriesSplit(3)
+    grid = {"focal_gamma": [1.0]}
+    for options in ({}, {"validation_rows": "latest"}):
+        search = Watched(make(), grid, cv=cv, validation_fraction=0.2, random_state=0, **options)
+        search.fit(table.X, table.y)
+        for (fit, stop), (train, _) in zip(search.parts, cv.split(table.X), strict=True):
+            assert_array_equal(np.concatenate([fit, stop]), train)
+            assert len(stop) == round(0.2 * len(train))
+    drawn = Watched(make(), grid, cv=cv, validation_rows="random", random_state=0).fit(table.X, table.y)
+    assert all(stop.min() < fit.max() for fit, stop in drawn.parts)
+    mixed = Watched(make(), grid, cv=3, random_state=0).fit(table.X, table.y)
+    assert all(stop.min() < fit.max() for fit, stop in mixed.parts)
+    groups = np.arange(n) // 7
+    cv = [(np.arange(n // 2), np.arange(n // 2, n))]
+    search = Watched(make(), grid, cv=cv, random_state=0).fit(table.X, table.y, groups=groups)
+    ((fit, stop),) = search.parts
+    assert groups[fit].max() < groups[stop].min()
+
+
+def test_latest_rows_must_leave_every_class(make, table):
+    y = np.sort(table.y)
+    search = FocalSearchCV(make(), {"focal_gamma": [1.0]}, validation_rows="latest", validation_fraction=0.5, cv=2)
+    with pytest.raises(ValueError, match=r"^y must hold rows of every class before the latest 0\.5 of the "):
+        search.fit(table.X, y)
 
 
 def test_groups_stay_together(make, table):
@@ -492,7 +523,7 @@ def test_one_of_several_scorers_that_fails(make, table):
         ({"early_stopping_rounds": 0}, ValueError, r"^early_stopping_rounds must be None or an integer >= 1"),
         ({"early_stopping_rounds": 2.5}, ValueError, r"^early_stopping_rounds must .*, got 2\.5\."),
         ({"early_stopping_rounds": True}, ValueError, r"^early_stopping_rounds must .*, got True\."),
-        ({"scoring": "best"}, ValueError, r"'scoring' parameter of FocalSearchCV must be"),
+        ({"scoring": "best"}, ValueError, r"'scoring' parameter of \w+ must be"),
         ({"cv": []}, ValueError, r"^cv must yield one split or more, got none"),
         ({"param_grid": {"focal_alpha": "balanced"}}, TypeError, r"'focal_alpha' needs to be a list"),
         ({"param_grid": [3]}, TypeError, r"is not a dict"),
@@ -538,7 +569,7 @@ def test_progress(make, table, capsys):
     search = FocalSearchCV(make(n_estimators=3), GRID, cv=2, refit=False, random_state=0)
     search.fit(table.X, table.y)
     assert capsys.readouterr() == ("", "")
-    with patch.object(focal_gbm.search, "import_module", side_effect=ImportError):
+    with patch("focal_gbm.search.progress.import_module", side_effect=ImportError):
         search.set_params(verbose=1).fit(table.X, table.y)
     out, err = capsys.readouterr()
     assert out == ""

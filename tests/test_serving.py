@@ -17,7 +17,7 @@ import xgboost
 from estimators import BOTH, focal_lgb, focal_xgb
 from numpy.testing import assert_allclose
 
-from focal_gbm._classifier import FocalClassifierMixin
+from focal_gbm.training.estimator import FocalClassifierMixin
 
 PAGE = Path(__file__).parent.parent / "docs" / "guide" / "serving.md"
 

@@ -10,9 +10,9 @@ import lightgbm
 import pytest
 import xgboost
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedHostWarning
-from focal_gbm._hosts import NEWEST_TESTED, warn_if_untested
-from focal_gbm._state import FOCAL_PARAMETERS
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedLibraryWarning
+from focal_gbm._versions import NEWEST_TESTED, warn_if_untested
+from focal_gbm.training.state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 HOSTS = {"xgboost": xgboost, "lightgbm": lightgbm}
@@ -58,7 +58,7 @@ def test_a_later_host_is_heard_of(monkeypatch, host, later):
     major, minor = NEWEST_TESTED[host]
     installed = later.format(major, minor + 1)
     message = rf"^{host} {re.escape(installed)} is later than .* or install '{host}<{major}\.{minor + 1}'\.$"
-    with pytest.warns(UntestedHostWarning, match=message):
+    with pytest.warns(UntestedLibraryWarning, match=message):
         loaded_beside(monkeypatch, host, installed)
 
 
@@ -87,6 +87,6 @@ def test_defaults_are_those_of_the_host(ours, host):
 
 def test_the_warning_can_be_filtered():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UntestedHostWarning)
+        warnings.simplefilter("ignore", UntestedLibraryWarning)
         warn_if_untested("xgboost", "99.0.0")
-    assert issubclass(UntestedHostWarning, UserWarning)
+    assert issubclass(UntestedLibraryWarning, UserWarning)

@@ -1,5 +1,5 @@
-"""What computes gradients, given labels once a fit and raw predictions once a round: NumPy, or a CUDA device.
+"""What computes gradients, given labels once a fit and raw predictions once a round: NumPy, C or CUDA.
 
-A kernel takes a `Task` and is called with raw predictions; all agree to rounding. Kernels know losses and arrays,
-no library and no estimator.
+A kernel takes a `Task` and is called with raw predictions; all agree to rounding. Kernels know losses and
+arrays, no library and no estimator.
 """

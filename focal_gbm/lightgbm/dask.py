@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
-import numpy as np
 from distributed import default_client
 from lightgbm import DaskLGBMClassifier, DaskLGBMRegressor
 

@@ -218,11 +218,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         metrics = eval_metrics(self, plan, eval_metric)
         sets = EvaluationSets(
             evaluation_pairs(eval_set, eval_X, eval_y), eval_names, eval_sample_weight, eval_class_weight,
-            eval_init_score,
+            eval_init_score, eval_set is not None,
         )  # fmt: skip
         params = self._booster_params(plan, metrics)
         data = data_sets(
-            self, plan, target, Rows(X, y, sample_weight), params, sets, init_score, init_model,  # type: ignore[arg-type]
+            self, plan, target, Rows(X, y, sample_weight), params, sets, init_score, init_model,
             feature_name=feature_name, categorical_feature=categorical_feature,
         )  # fmt: skip
         self._train(plan, target, data, params, metrics, hasattr(X, "columns"), callbacks or (), init_model)
@@ -397,8 +397,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _check_target(self, target: Target) -> None:
         if target.class_counts.ndim == 2:
             raise ValueError(
-                f"y should be a 1d array of shape (n_samples,), got shape {target.codes.shape}. LightGBM has no "
-                f"many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
+                f"y should be a 1d array of shape (n_samples,), got shape {target.codes.shape}. LightGBM "
+                f"has no many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
                 f"ClassifierChain({type(self).__name__}())."
             )
 

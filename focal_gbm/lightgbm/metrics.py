@@ -58,7 +58,8 @@ class EvalMetrics:
         self.of_library: list[str] = []
         self.ours: list[EvalMetric] = []
         seen: set[str] = set()
-        own, scaled = (table[evaluation.state.loss.kind] for table in (_OWN_METRICS, _SCALED_METRICS))
+        problem = evaluation.state.loss.kind
+        own, scaled = _OWN_METRICS[problem], _SCALED_METRICS[problem]
         for metric in asked:
             if callable(metric):
                 self.ours.append(EvalMetric(metric, evaluation))

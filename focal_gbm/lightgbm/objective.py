@@ -15,7 +15,7 @@ from focal_gbm.training.objective import FocalObjective
 
 @dataclass(frozen=True)
 class FocalLGBMObjective(FocalObjective):
-    """Focal loss as an objective for ``lightgbm.train({"objective": ...})`` and ``LGBMClassifier(objective=)``.
+    """Focal loss, the objective of ``lightgbm.train({"objective": ...})`` and ``LGBMClassifier(objective=)``.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def booster_params(model: Any, objective: Any, metric: Any, n_scores: int) -> di
 
 
 def _n_threads(model: Any) -> int:
-    """Return the number of threads by joblib's conventions, as LGBMClassifier does; 0 is LightGBM's choice."""
+    """Return the number of threads by joblib's conventions, as LGBMClassifier; 0 is LightGBM's choice."""
     n_jobs = given_number(model, THREADS)[1]
     if n_jobs is None:
         return int(joblib.cpu_count(only_physical_cores=True))
@@ -139,8 +139,8 @@ def refuse_parameters(model: Any) -> None:
             continue
         raise ValueError(
             f"{name} must be left alone: {type(model).__name__} trains the focal loss, got "
-            f"{objective!r}. Use lightgbm.LGBMClassifier(objective=FocalLGBMObjective(...)) for LightGBM's own "
-            "estimator with a focal objective."
+            f"{objective!r}. Use lightgbm.LGBMClassifier(objective=FocalLGBMObjective(...)) for LightGBM's "
+            "own estimator with a focal objective."
         )
     name, boosting = given(model, BOOSTING)
     if boosting in ("rf", "random_forest"):

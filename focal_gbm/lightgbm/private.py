@@ -57,7 +57,11 @@ def _parameter_names(estimator: type[LGBMClassifier]) -> tuple[str, ...]:
 
 
 def become_fitted(
-    model: LGBMClassifier, booster: lightgbm.Booster, classes: NDArray[Any], named: bool, history: dict[str, Any]
+    model: LGBMClassifier,
+    booster: lightgbm.Booster,
+    classes: NDArray[Any],
+    named: bool,
+    history: dict[str, Any],
 ) -> None:
     """Make an estimator the fitted one of a booster that its own `fit` did not train.
 
@@ -87,15 +91,17 @@ def become_fitted(
 
 
 def set_scores(dataset: lightgbm.Dataset, scores: Any) -> None:
-    """Set the scores to start from; None leaves a data set without any.
+    """Set the scores to start from, or none.
 
-    Of scores that it was given after it was binned, LightGBM keeps two copies, one of them in Python for nobody:
-    8 bytes a row and class. `get_init_score` asks for a new one.
+    Of scores that it was given after it was binned, LightGBM keeps two copies, one of them in Python for
+    nobody: 8 bytes a row and class. `get_init_score` asks for a new one.
     """
-    if scores is not None:
+    if dataset._handle is None:
         dataset.set_init_score(scores)
-        if dataset._handle is not None:
-            dataset.init_score = None
+        return
+    # `set_init_score` of None would leave those of another fit on the same data
+    dataset.set_field("init_score", scores)
+    dataset.init_score = None
 
 
 class FirstRound:

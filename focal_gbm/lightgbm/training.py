@@ -43,6 +43,7 @@ class EvaluationSets:
     weights: Any = None
     class_weights: Any = None
     init_scores: Any = None
+    knows_training_set: bool = True  #: not in the form of `eval_X` and `eval_y`, as in LightGBM
 
 
 class DataSet(NamedTuple):
@@ -91,13 +92,13 @@ def data_sets(
         `feature_name` and `categorical_feature` of `LGBMClassifier.fit`.
     """
     _check_score(init_score, plan, target.codes, "init_score")
-    data = _as_library_takes(rows.X)
+    data = _as_library_takes(rows.X, least_rows=2)
     train = lightgbm.Dataset(data, target.codes, weight=target.sample_weight, params=params, **columns)
     if init_model is None:
         train.construct()
     evals = []
     for i, (data, labels) in enumerate(evaluation.pairs):
-        is_train = data is rows.X and labels is rows.y
+        is_train = evaluation.knows_training_set and data is rows.X and labels is rows.y
         codes, weight, score, default_name = target.codes, target.sample_weight, init_score, "training"
         if not is_train:
             codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
@@ -159,7 +160,7 @@ def train(
 
 
 def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatArray:
-    """Return the constant scores that become part of the model: none beside scores or a model of the user's."""
+    """Return the constant scores that become part of the model: zeros beside the user's scores or model."""
     start = KINDS[plan.state.loss.kind].own_start(plan.start)
     has_start = init_score is None and init_model is None and starts_from_average(model)
     return start if has_start else np.zeros_like(start)
@@ -296,8 +297,8 @@ def _scores(start: FloatArray, n_samples: int, score: Any) -> FloatArray | None:
     return np.asarray(score.reshape(n_samples, -1) + start)
 
 
-def _as_library_takes(X: Any) -> Any:
+def _as_library_takes(X: Any, least_rows: int = 1) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
     if hasattr(X, "columns"):
         return X
-    return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=2)
+    return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=least_rows)

@@ -1,7 +1,8 @@
 """The losses: mathematics over NumPy arrays, which knows no library and no kernel.
 
-`focal.py` and `poly1.py` are losses of the margin, one file each; `sigmoid.py`, `softmax.py` and `per_label.py`
-make losses of two classes, many classes and many labels of any of them, and `links.py` their probabilities.
+`focal.py` and `poly1.py` are losses of the margin, one file each; `sigmoid.py`, `softmax.py` and
+`per_label.py` make losses of two classes, many classes and many labels of any of them, and `links.py` their
+probabilities.
 """
 
 from focal_gbm.losses.base import HESSIANS, Loss

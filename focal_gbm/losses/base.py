@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,7 +22,7 @@ from focal_gbm._validation import (
     check_sample_weight,
 )
 from focal_gbm.losses.focal import Focal
-from focal_gbm.losses.margin import MarginLoss, check_margin_loss
+from focal_gbm.losses.margin import MarginLoss, check_margin_loss, margin_loss_from_dict
 
 #: What `gradient_hessian` can return as the second derivative.
 HESSIANS = ("floored", "exact", "majorizing")
@@ -49,19 +51,22 @@ class Loss(ABC):
     Attributes
     ----------
     kind : {"binary", "multiclass", "multilabel"}
+    n_classes : int
     activation : {"sigmoid", "softmax"}
         What makes a score a probability at γ=0.
     link
         The closed form between raw predictions and probabilities.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
+    n_classes: int = 2
     activation: ClassVar[str] = "sigmoid"
 
-    def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, kind: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.kind = kind
-        _KINDS[kind] = cls
+        if kind:
+            cls.kind = kind
+            _KINDS[kind] = cls
 
     def loss(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
@@ -249,9 +254,7 @@ class Loss(ABC):
         labels = np.arange(len(class_counts))
         z = np.empty(self.raw_shape(len(labels)))
         z[...] = self.start(class_counts)
-        _, second = self.gradient_hessian(
-            labels, z, class_counts, hessian=hessian, hessian_factor=factor
-        )
+        _, second = self.gradient_hessian(labels, z, class_counts, hessian=hessian, hessian_factor=factor)
         return np.atleast_1d(second.sum(axis=0))
 
     def log_loss_scale(self, class_counts: FloatArray, hessian: str = "floored") -> Any:
@@ -280,7 +283,9 @@ class Loss(ABC):
         >>> round(BinaryFocalLoss(2.0).log_loss_scale(np.array([98.0, 2.0])), 3)
         0.382
         """
-        of_log_loss, own = (loss.hessian_at_start(class_counts, hessian).sum() for loss in (self.log_loss(), self))
+        of_log_loss, own = (
+            loss.hessian_at_start(class_counts, hessian).sum() for loss in (self.log_loss(), self)
+        )
         return float(of_log_loss / own)
 
     @abstractmethod
@@ -291,14 +296,10 @@ class Loss(ABC):
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return the scores of which σ or softmax is `probability`."""
 
-    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return all that makes the loss, for a file."""
-
-    @classmethod
-    @abstractmethod
-    def from_dict(cls, saved: dict[str, Any], n_classes: int) -> Any:
-        """Return the loss that `to_dict` described."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"kind": self.kind, **{name: _saved(value) for name, value in values.items()}}
 
     def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
         """Return the index of the class with the largest score, for each row or label."""
@@ -317,16 +318,67 @@ class Loss(ABC):
         return self.prepare(labels, weight, z.dtype), z
 
 
-def loss_from_dict(saved: dict[str, Any], n_classes: int) -> Loss:
-    """Return the loss that a `to_dict` described, for a number of classes."""
-    if saved["kind"] not in _KINDS:
-        raise ValueError(f"it is {saved['kind']!r} with {n_classes} classes")
-    loss: Loss = _KINDS[saved["kind"]].from_dict(saved, n_classes)
-    return loss
+def loss_from_dict(saved: dict[str, Any]) -> Loss:
+    """Return the loss that `Loss.to_dict` described."""
+    parameters = dict(saved)
+    kind = parameters.pop("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"its loss is of the unknown kind {kind!r}")
+    return _KINDS[kind](**{name: _restored(value) for name, value in parameters.items()})
+
+
+def _saved(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_saved(one) for one in value]
+    return value.to_dict() if isinstance(value, (Loss, MarginLoss)) else value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_restored(one) for one in value)
+    if isinstance(value, dict):
+        return loss_from_dict(value) if "kind" in value else margin_loss_from_dict(value)
+    return value
+
+
+class LossOfClasses(Loss):
+    """A loss of classes that exclude each other: what two and many have in common."""
+
+    gamma: Gamma
+    alpha: Any
+    margin_loss: MarginLoss | None
+
+    @property
+    @abstractmethod
+    def class_weights(self) -> tuple[float, ...]:
+        """The weight α of each class."""
+
+    @cached_property
+    def margin_losses(self) -> tuple[MarginLoss, ...]:
+        """The loss of the margin of all classes, or that of each."""
+        return margin_losses(self.gamma, self.margin_loss)
+
+    def weighted_losses(self, scale: float = 1.0) -> list[tuple[MarginLoss, float]]:
+        """Return the loss of the margin and the weight, α times `scale`, of every class."""
+        losses = self.margin_losses * (self.n_classes if len(self.margin_losses) == 1 else 1)
+        return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
+
+    def log_loss(self) -> Any:
+        """Return the log loss with the same class weights."""
+        return replace(self, gamma=0.0, margin_loss=None)  # type: ignore[type-var]  # a dataclass
+
+    def row_factor(self, targets: Targets, dtype: DTypeLike, scale: float = 1.0) -> FloatArray | None:
+        """Return α times sample weight times `scale` of every row, None for 1 everywhere."""
+        factor: FloatArray | None = None
+        if scale != 1.0 or any(weight != 1.0 for weight in self.class_weights):
+            factor = np.multiply(self.class_weights, scale).astype(dtype)[targets.label.astype(np.intp)]
+        if targets.weight is None:
+            return factor
+        return targets.weight if factor is None else factor * targets.weight
 
 
 def check_margin_losses(gamma: Any, margin_loss: MarginLoss | None, n_classes: int) -> Gamma:
-    """Return γ, checked; beside a `margin_loss`, which brings parameters of its own, it must be the default."""
+    """Return γ, checked: beside a `margin_loss`, which has parameters of its own, it must be the default."""
     check_margin_loss(margin_loss)
     checked = check_gammas(gamma, n_classes)
     if margin_loss is not None and checked != DEFAULT_GAMMA:
@@ -342,15 +394,3 @@ def margin_losses(gamma: Gamma, margin_loss: MarginLoss | None) -> tuple[MarginL
     if margin_loss is not None:
         return (margin_loss,)
     return tuple(Focal(one) for one in (gamma if isinstance(gamma, tuple) else (gamma,)))
-
-
-def row_factor(
-    class_weights: tuple[float, ...], targets: Targets, dtype: DTypeLike, scale: float = 1.0
-) -> FloatArray | None:
-    """Return class weight times sample weight times `scale` of every row, None for 1 everywhere."""
-    factor: FloatArray | None = None
-    if scale != 1.0 or any(weight != 1.0 for weight in class_weights):
-        factor = np.multiply(class_weights, scale).astype(dtype)[targets.label.astype(np.intp)]
-    if targets.weight is None:
-        return factor
-    return targets.weight if factor is None else factor * targets.weight

@@ -60,7 +60,7 @@ class Focal(MarginLoss, name="focal"):
         """Return h without its one negative term."""
         gamma = self.gamma
         h = (1.0 + 2.0 * gamma) * (m.p * m.q) + gamma * m.p * (gamma * m.p * m.minus_log_p)
-        return m.power_of_q(gamma) * h
+        return np.asarray(m.power_of_q(gamma) * h)
 
     def link_term(self, m: Margin) -> FloatArray:
         """Return log(pq/g)."""
@@ -71,7 +71,7 @@ class Focal(MarginLoss, name="focal"):
         return m.q + self.gamma * m.p + self.gamma * (m.p - m.r) / (1.0 + self.gamma * m.r)
 
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
-        """Return link_term(z) - link_term(-z); γ times softplus(z) - softplus(-z) is γ z to the last digit."""
+        """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
         of_0, of_1 = np.log1p(self.gamma * pair.r)
         return np.asarray((1.0 + self.gamma) * z + (of_0 - of_1))
 

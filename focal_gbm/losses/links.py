@@ -32,8 +32,23 @@ _SUM_TOLERANCE = 1e-5
 _BOTH = np.array([[0], [1]])
 
 
+class _LinkOfClasses:
+    """What the links of two and of many classes have in common."""
+
+    gamma: Gamma
+    margin_loss: MarginLoss | None
+
+    @cached_property
+    def _losses(self) -> tuple[MarginLoss, ...]:
+        return margin_losses(self.gamma, self.margin_loss)
+
+    @cached_property
+    def _is_log_loss(self) -> bool:
+        return all(loss.is_log_loss for loss in self._losses)
+
+
 @dataclass(frozen=True)
-class BinaryFocalLink:
+class BinaryFocalLink(_LinkOfClasses):
     """The map between the score of two classes and the probability of class 1.
 
     With the `link_term` t of the loss of the margin, that of class 0 and that of class 1, the logit is
@@ -83,10 +98,6 @@ class BinaryFocalLink:
         # math.log of each: the quotient could overflow.
         object.__setattr__(self, "_shift", math.log(weights[0]) - math.log(weights[1]))
 
-    @cached_property
-    def _losses(self) -> tuple[MarginLoss, ...]:
-        return margin_losses(self.gamma, self.margin_loss)
-
     def posterior_logit(self, raw_prediction: ArrayLike) -> FloatArray:
         """Return the logit of P(y=1).
 
@@ -107,7 +118,7 @@ class BinaryFocalLink:
         return out.reshape(shape)
 
     def _logit(self, z: FloatArray) -> FloatArray:
-        if all(loss.is_log_loss for loss in self._losses):
+        if self._is_log_loss:
             return np.asarray(z + self._shift)
         # of z and of -z together: for a few rows it is calls that cost
         with np.errstate(over="ignore"):  # a huge score is a logit of infinity, rightly
@@ -212,7 +223,7 @@ def _sigmoid(logits: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class MulticlassFocalLink:
+class MulticlassFocalLink(_LinkOfClasses):
     """The map between the scores of many classes and their probabilities.
 
     With the margins ``m_k = z_k - log Σ_{j≠k} exp(z_j)`` and the `link_term` t_k of the loss of class k, the
@@ -260,10 +271,6 @@ class MulticlassFocalLink:
         weights = check_class_weights(self.class_weights, n_classes, "class_weights")
         object.__setattr__(self, "gamma", check_margin_losses(self.gamma, self.margin_loss, n_classes))
         object.__setattr__(self, "class_weights", weights)
-
-    @cached_property
-    def _losses(self) -> tuple[MarginLoss, ...]:
-        return margin_losses(self.gamma, self.margin_loss)
 
     def log_posterior(self, raw_prediction: ArrayLike) -> FloatArray:
         """Return log P(y=k) for every class k.
@@ -364,7 +371,7 @@ class MulticlassFocalLink:
                 f"probabilities must sum to 1 within {_SUM_TOLERANCE:g}, got {total[wrong].flat[0]!s}."
             )
         scores = np.log(eta) + self._log_weights
-        if not all(loss.is_log_loss for loss in self._losses):
+        if not self._is_log_loss:
             scores = _log_softmax_of_terms(np.atleast_2d(scores), self._losses).reshape(eta.shape)
         return np.asarray(scores - scores.mean(axis=-1, keepdims=True))
 
@@ -474,7 +481,7 @@ def _log_excess(
     first: NDArray[np.intp],
     m: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return log Σ p of the others less log(1 - p) of the class `first`, of margin m, and its derivative in m.
+    """Return log Σ p of the others less log(1 - p) of the class `first` of margin m, and its slope in m.
 
     `others` are the terms of the others, of the classes `label`, less the one of that class.
     """

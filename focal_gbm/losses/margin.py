@@ -106,12 +106,12 @@ def split_exponent(exponent: float) -> tuple[float, float]:
 
 
 class MarginLoss(ABC):
-    """A loss φ of the probability p of the true class, decreasing and convex in p, as a function of the margin.
+    """A loss φ of the probability p of the true class, decreasing and convex in p, by the margin.
 
     A new loss is a frozen dataclass of its parameters in a file of its own, with a name, which saved models
-    keep: ``class MyLoss(MarginLoss, name="my-loss")``. It states the first three methods below for arrays, element
-    by element, right to rounding at every margin. That is all: `BinaryFocalLoss`, `MulticlassFocalLoss` and
-    `MultilabelFocalLoss` take it as `margin_loss`, as the estimators do.
+    keep: ``class MyLoss(MarginLoss, name="my-loss")``. It states the first three methods below for arrays,
+    element by element, right to rounding at every margin. That is all: `BinaryFocalLoss`,
+    `MulticlassFocalLoss` and `MultilabelFocalLoss` take it as `margin_loss`, as the estimators do.
 
     Attributes
     ----------
@@ -211,8 +211,8 @@ class MarginLoss(ABC):
         """
         if not self.name:
             raise TypeError(
-                f"margin_loss must be of a class with a registered name to be saved, got {type(self).__name__}: "
-                f'define it as class {type(self).__name__}(MarginLoss, name="...").'
+                "margin_loss must be of a class with a registered name to be saved, got "
+                f'{type(self).__name__}: define it as class {type(self).__name__}(MarginLoss, name="...").'
             )
         return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]  # a dataclass
 
@@ -237,9 +237,7 @@ def check_margin_loss(margin_loss: object) -> None:
         )
 
 
-def by_class(
-    losses: Sequence[MarginLoss], method: str, m: Margin, label: NDArray[Any]
-) -> FloatArray:
+def by_class(losses: Sequence[MarginLoss], method: str, m: Margin, label: NDArray[Any]) -> FloatArray:
     """Return what a method of the loss of each element's class returns.
 
     Parameters
@@ -265,7 +263,7 @@ def by_class(
 def derivatives_by_class(
     losses: Sequence[MarginLoss], hessian: str, m: Margin, label: NDArray[Any]
 ) -> tuple[FloatArray, FloatArray, FloatArray | float]:
-    """Return g, the h that `hessian` names, and the least Hessian, a number for 0, each for its row's class."""
+    """Return g, the h that `hessian` names, and the least h, each by the loss of the row's class."""
     if len(losses) > 1:
         g, h, floor = np.empty((3, *m.odds.shape), dtype=m.odds.dtype)
         for k, loss in enumerate(losses):

@@ -125,12 +125,3 @@ class MultilabelFocalLoss(Loss, kind="multilabel"):
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return the scores of which σ is `probability`."""
         return self.columns[0].raw_prediction_of(probability)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that makes the loss, for a file."""
-        return {"kind": self.kind, "columns": [column.to_dict() for column in self.columns]}
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any], n_classes: int) -> MultilabelFocalLoss:
-        """Return the loss that `to_dict` described."""
-        return cls(tuple(BinaryFocalLoss.from_dict(column, n_classes) for column in saved["columns"]))

@@ -53,9 +53,13 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         object.__setattr__(self, "gamma", check_gamma(self.gamma))
         epsilon = self.epsilon
         if isinstance(epsilon, (bool, np.bool_)) or not isinstance(epsilon, Real):
-            raise TypeError(f"epsilon must be a real number > -1, got {epsilon!r} ({type(epsilon).__name__}).")
+            raise TypeError(
+                f"epsilon must be a real number > -1, got {epsilon!r} ({type(epsilon).__name__})."
+            )
         if not -1.0 < epsilon <= _MAX_EPSILON:
-            raise ValueError(f"epsilon must be a finite number > -1 (and <= {_MAX_EPSILON:g}), got {epsilon!r}.")
+            raise ValueError(
+                f"epsilon must be a finite number > -1 (and <= {_MAX_EPSILON:g}), got {epsilon!r}."
+            )
         object.__setattr__(self, "epsilon", float(epsilon))
 
     def value(self, m: Margin) -> FloatArray:
@@ -87,7 +91,7 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         return m.q + gamma * m.p + (gamma * (m.p - m.r) - c * m.p * m.q) / (1.0 + gamma * m.r + c * m.p)
 
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
-        """Return link_term(z) - link_term(-z); γ times softplus(z) - softplus(-z) is γ z to the last digit."""
+        """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
         of_0, of_1 = np.log1p(self.gamma * pair.r + self._c * pair.p)
         return np.asarray((1.0 + self.gamma) * z + (of_0 - of_1))
 

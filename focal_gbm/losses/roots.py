@@ -10,8 +10,8 @@ import numpy as np
 from focal_gbm._validation import FloatArray
 
 #: Steps at most, and the relative step that ends a search: the error left is its square. With probabilities
-#: from 1e-300 and 2 to 100 classes a search took up to 11 steps for gamma in [0, 50], equal or not, and 46 for
-#: gamma in [0, 1e15].
+#: from 1e-300 and 2 to 100 classes a search took up to 11 steps for gamma in [0, 50], equal or not, and 46
+#: for gamma in [0, 1e15].
 _ROOT_STEPS = 100
 _ROOT_TOLERANCE = 1e-13
 
@@ -23,9 +23,7 @@ _DOUBLINGS = 1024
 Function: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
-def increasing_root(
-    function: Function, low: FloatArray, high: FloatArray, start: FloatArray
-) -> FloatArray:
+def increasing_root(function: Function, low: FloatArray, high: FloatArray, start: FloatArray) -> FloatArray:
     """Return where an increasing function is 0, for each element.
 
     Parameters

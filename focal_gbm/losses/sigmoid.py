@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -20,27 +20,13 @@ from focal_gbm._validation import (
     check_class_weights,
     check_sample_weight,
 )
-from focal_gbm.losses.base import (
-    DEFAULT_GAMMA,
-    Loss,
-    Targets,
-    check_margin_losses,
-    margin_losses,
-    row_factor,
-)
+from focal_gbm.losses.base import DEFAULT_GAMMA, LossOfClasses, Targets, check_margin_losses
 from focal_gbm.losses.links import BinaryFocalLink
-from focal_gbm.losses.margin import (
-    Margin,
-    MarginLoss,
-    by_class,
-    derivatives_by_class,
-    margin_loss_from_dict,
-    odds_of,
-)
+from focal_gbm.losses.margin import Margin, MarginLoss, by_class, derivatives_by_class, odds_of
 
 
 @dataclass(frozen=True)
-class BinaryFocalLoss(Loss, kind="binary"):
+class BinaryFocalLoss(LossOfClasses, kind="binary"):
     r"""Focal loss, or another loss of the margin, of σ(z), with labels in {0, 1}.
 
     With the margin ``m = (2y-1) z``, the loss φ of the margin, ``g = -dφ/dm`` and ``h = d²φ/dm²``,
@@ -111,11 +97,6 @@ class BinaryFocalLoss(Loss, kind="binary"):
         return 1.0 - self.alpha, self.alpha
 
     @cached_property
-    def margin_losses(self) -> tuple[MarginLoss, ...]:
-        """The loss of the margin of both classes, or that of each."""
-        return margin_losses(self.gamma, self.margin_loss)
-
-    @cached_property
     def link(self) -> BinaryFocalLink:
         """The closed form between score and probability."""
         return BinaryFocalLink(self.gamma, self.class_weights, self.margin_loss)
@@ -151,7 +132,7 @@ class BinaryFocalLoss(Loss, kind="binary"):
         for rows in row_blocks(len(z)):
             part = targets.rows(rows)
             minus_m = np.where(part.label, -z[rows], z[rows])
-            factor = row_factor(self.class_weights, part, z.dtype)
+            factor = self.row_factor(part, z.dtype)
             if factor is not None:  # finite, as a weight of 0 times infinity is NaN
                 minus_m = np.clip(minus_m, -largest, largest)
             value = by_class(self.margin_losses, "value", Margin.of(minus_m), part.label)
@@ -176,43 +157,13 @@ class BinaryFocalLoss(Loss, kind="binary"):
             g, h, floor = derivatives_by_class(self.margin_losses, hessian, Margin(odds), part.label)
             h *= hessian_factor
             np.maximum(h, floor, out=h)
-            factor = row_factor(self.class_weights, part, z.dtype, scale)
+            factor = self.row_factor(part, z.dtype, scale)
             if factor is not None:
                 g *= factor
                 h *= factor
             gradient[rows] = np.where(part.label, -g, g)
             second[rows] = h
 
-    def weighted_losses(self, scale: float = 1.0) -> list[tuple[MarginLoss, float]]:
-        """Return the loss of the margin and the weight, α times `scale`, of every class."""
-        losses = self.margin_losses * (2 if len(self.margin_losses) == 1 else 1)
-        return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
-
-    def log_loss(self) -> BinaryFocalLoss:
-        """Return the log loss with the same class weights."""
-        return replace(self, gamma=0.0, margin_loss=None)
-
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return the scores of which σ is `probability`."""
         return np.asarray(logit(probability))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that makes the loss, for a file."""
-        return {
-            "kind": self.kind,
-            "gamma": self.gamma,
-            "alpha": None if self.alpha is None else list(self.class_weights),
-            "margin_loss": None if self.margin_loss is None else self.margin_loss.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any], n_classes: int) -> BinaryFocalLoss:
-        """Return the loss that `to_dict` described."""
-        if n_classes != 2:
-            raise ValueError(f"it is {saved['kind']!r} with {n_classes} classes")
-        alpha, margin_loss = saved["alpha"], saved["margin_loss"]
-        return cls(
-            saved["gamma"],
-            None if alpha is None else tuple(alpha),
-            None if margin_loss is None else margin_loss_from_dict(margin_loss),
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
@@ -13,27 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._arrays import row_blocks, smallest_integers
 from focal_gbm._validation import FloatArray, Gamma, check_class_weights, check_sample_weight
-from focal_gbm.losses.base import (
-    DEFAULT_GAMMA,
-    Loss,
-    Targets,
-    check_margin_losses,
-    margin_losses,
-    row_factor,
-)
+from focal_gbm.losses.base import DEFAULT_GAMMA, LossOfClasses, Targets, check_margin_losses
 from focal_gbm.losses.links import MulticlassFocalLink
-from focal_gbm.losses.margin import (
-    Margin,
-    MarginLoss,
-    by_class,
-    derivatives_by_class,
-    margin_loss_from_dict,
-    odds_of,
-)
+from focal_gbm.losses.margin import Margin, MarginLoss, by_class, derivatives_by_class, odds_of
 
 
 @dataclass(frozen=True)
-class MulticlassFocalLoss(Loss, kind="multiclass"):
+class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
     r"""Focal loss, or another loss of the margin, of softmax(z), with labels in {0, ..., K-1}.
 
     It is a loss of one number, the margin ``m = z_t - log Σ_{j≠t} exp(z_j)`` of the true class t. With
@@ -108,11 +94,6 @@ class MulticlassFocalLoss(Loss, kind="multiclass"):
         return (1.0,) * self.n_classes if self.alpha is None else self.alpha
 
     @cached_property
-    def margin_losses(self) -> tuple[MarginLoss, ...]:
-        """The loss of the margin of all classes, or that of each."""
-        return margin_losses(self.gamma, self.margin_loss)
-
-    @cached_property
     def link(self) -> MulticlassFocalLink:
         """The closed form between scores and probabilities."""
         return MulticlassFocalLink(self.gamma, self.class_weights, self.margin_loss)
@@ -171,7 +152,7 @@ class MulticlassFocalLoss(Loss, kind="multiclass"):
             # capped, as a weight of 0 times infinity is NaN
             minus_m = np.clip(others.gap, -largest, largest) + np.log(others.total)
             value = by_class(self.margin_losses, "value", Margin(others.odds, minus_m), part.label)
-            factor = row_factor(self.class_weights, part, z.dtype)
+            factor = self.row_factor(part, z.dtype)
             out[rows] = value if factor is None else value * factor
         return out
 
@@ -201,7 +182,7 @@ class MulticlassFocalLoss(Loss, kind="multiclass"):
             # which is 1: summed without it, as small numbers would be lost beside it. Its ties count.
             largest = np.floor(u)
             rest = largest.sum(axis=0) - 1 + (u - largest).sum(axis=0)
-            factor = row_factor(self.class_weights, part, z.dtype, scale)
+            factor = self.row_factor(part, z.dtype, scale)
             s = u / total
             h_others = np.maximum(h + slope / total * (rest + (1 - u)), floor) * s
             h = np.maximum(h, floor)
@@ -213,42 +194,13 @@ class MulticlassFocalLoss(Loss, kind="multiclass"):
             gradient[rows] = s.T
             second[rows] = h_others.T
 
-    def weighted_losses(self, scale: float = 1.0) -> list[tuple[MarginLoss, float]]:
-        """Return the loss of the margin and the weight, α times `scale`, of every class."""
-        losses = self.margin_losses * (self.n_classes if len(self.margin_losses) == 1 else 1)
-        return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
-
-    def log_loss(self) -> MulticlassFocalLoss:
-        """Return the log loss with the same class weights."""
-        return replace(self, gamma=0.0, margin_loss=None)
-
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return scores of which softmax is `probability`."""
         return np.asarray(np.log(probability))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that makes the loss, but for the number of classes, for a file."""
-        return {
-            "kind": self.kind,
-            "gamma": self.gamma,
-            "alpha": None if self.alpha is None else list(self.alpha),
-            "margin_loss": None if self.margin_loss is None else self.margin_loss.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any], n_classes: int) -> MulticlassFocalLoss:
-        """Return the loss that `to_dict` described."""
-        alpha, margin_loss = saved["alpha"], saved["margin_loss"]
-        return cls(
-            n_classes,
-            saved["gamma"],
-            None if alpha is None else tuple(alpha),
-            None if margin_loss is None else margin_loss_from_dict(margin_loss),
-        )
-
     def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
         """Return the index of the class with the largest score, for each row."""
-        return raw_prediction.argmax(axis=1)
+        return np.asarray(raw_prediction.argmax(axis=1))
 
     def hessian_factor(self, of_softmax: Any) -> float:
         """Return a library's own factor of its softmax."""

@@ -1,4 +1,4 @@
-"""What both estimators share: the parameters they add, and the way from scores to labels and probabilities."""
+"""What both estimators share: the parameters they add, and the way from scores to probabilities."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FocalClassifierMixin:
         raise NotImplementedError
 
     def _n_threads(self) -> int | None:
-        """Return the number of threads as the user gave it, None or 0 for as many as the library finds good."""
+        """Return the number of threads as the user gave it; None and 0 leave it to the library."""
         n_threads: int | None = self.n_jobs  # type: ignore[attr-defined]
         return n_threads
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from focal_gbm.training.state import FocalState
 from focal_gbm._validation import FloatArray
 from focal_gbm.training.metrics import FocalMetric, mean_focal_loss
+from focal_gbm.training.state import FocalState
 
 FOCAL_LOSS = "focal_loss"
 

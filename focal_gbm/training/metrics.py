@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction
+from focal_gbm.losses import BinaryFocalLoss, Loss, MulticlassFocalLoss
 from focal_gbm.training.alpha import weights_by_label
 from focal_gbm.training.gamma import resolve_gamma
-from focal_gbm.losses import BinaryFocalLoss, Loss, MulticlassFocalLoss
 
 
 def mean_focal_loss(

@@ -17,8 +17,9 @@ from focal_gbm.kernels.task import Task, raise_if_results_not_finite
 from focal_gbm.losses import HESSIANS, BinaryFocalLoss, Loss
 from focal_gbm.training.library import Library
 
-#: With so many last bits of a float32 gradient zero, so is the product with a whole weight up to 2^bits, and a
-#: weight of k is k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
+#: With so many last bits of a float32 gradient zero, so is the product with a whole weight up to 2^bits, and
+#: a weight of k is k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to
+#: 1e-7.
 _SPARE_BITS = 3
 
 
@@ -44,7 +45,9 @@ class BoundObjective:
         self._copies: FloatArray | None = None
         is_small = len(task.labels) <= library.exact_rows
         self.on_device = (
-            cuda_kernel(str(device), task) if library.takes_cuda and is_cuda(device) and not is_small else None
+            cuda_kernel(str(device), task)
+            if library.takes_cuda and is_cuda(device) and not is_small
+            else None
         )
         if self.on_device is not None:
             return

@@ -14,12 +14,25 @@ from sklearn.utils.validation import check_consistent_length
 
 from focal_gbm._arrays import smallest_integers
 from focal_gbm._validation import FloatArray, check_choice, check_sample_weight
-from focal_gbm.losses import HESSIANS, BinaryFocalLoss, Loss, MarginLoss, MulticlassFocalLoss, MultilabelFocalLoss
+from focal_gbm.losses import (
+    HESSIANS,
+    BinaryFocalLoss,
+    Loss,
+    MarginLoss,
+    MulticlassFocalLoss,
+    MultilabelFocalLoss,
+)
 from focal_gbm.losses.base import DEFAULT_GAMMA
 from focal_gbm.losses.margin import check_margin_loss
 from focal_gbm.training.alpha import resolve_alpha
 from focal_gbm.training.gamma import resolve_gamma
-from focal_gbm.training.labels import as_indicator, as_target, check_class_counts, check_two_classes, encode_labels
+from focal_gbm.training.labels import (
+    as_indicator,
+    as_target,
+    check_class_counts,
+    check_two_classes,
+    encode_labels,
+)
 from focal_gbm.training.objective import FocalObjective
 from focal_gbm.training.state import FocalState
 
@@ -35,7 +48,7 @@ class Rows(NamedTuple):
 
     X: Any
     y: Any
-    sample_weight: FloatArray | None
+    sample_weight: Any
 
 
 class Target(NamedTuple):
@@ -104,8 +117,8 @@ class FocalParameters:
         gamma = self.focal_gamma
         if self.margin_loss is not None and not (isinstance(gamma, Real) and gamma == DEFAULT_GAMMA):
             raise ValueError(
-                f"focal_gamma is that of the focal loss: beside margin_loss={self.margin_loss!r} it must be left "
-                f"alone, got {gamma!r}."
+                f"focal_gamma is that of the focal loss: beside margin_loss={self.margin_loss!r} it must be "
+                f"left alone, got {gamma!r}."
             )
 
     def loss(self, classes: NDArray[Any], weights: tuple[float, ...] | None) -> Any:
@@ -142,7 +155,9 @@ class Plan:
     def hessian_at_start(self) -> float:
         """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
         objective = self.objective
-        sums = self.state.loss.hessian_at_start(self.class_counts, objective.hessian, objective.hessian_factor)
+        sums = self.state.loss.hessian_at_start(
+            self.class_counts, objective.hessian, objective.hessian_factor
+        )
         return float((sums * np.asarray(objective.scale)).max())
 
     def encode(self, y: ArrayLike, name: str, X: Any) -> NDArray[Any]:
@@ -218,9 +233,8 @@ def _loss_of_labels(
     columns = []
     for (name, gamma), (_, alpha), of_label in zip(gammas, alphas, counts, strict=True):
         weights = _class_weights(alpha, classes, of_label, alphas_of)
-        columns.append(
-            BinaryFocalLoss(resolve_gamma(gamma, classes, name), weights, parameters.margin_loss)  # type: ignore[arg-type]
-        )
+        of_classes = resolve_gamma(gamma, classes, name)
+        columns.append(BinaryFocalLoss(of_classes, weights, parameters.margin_loss))  # type: ignore[arg-type]
     return MultilabelFocalLoss(tuple(columns))
 
 

@@ -77,7 +77,9 @@ def state_from_json(text: str) -> tuple[FocalState, dict[str, Any]]:
         if saved["format"] != _STATE_FORMAT:
             raise ValueError(f"its layout is {saved['format']!r}, this version reads {_STATE_FORMAT}")
         classes = _array_from_json(saved["classes"])
-        state = FocalState(classes, loss_from_dict(saved["loss"], len(classes)))
+        state = FocalState(classes, loss_from_dict(saved["loss"]))
+        if state.loss.n_classes != len(classes):
+            raise ValueError(f"its loss is of {state.loss.n_classes} classes, and there are {len(classes)}")
         parameters = {name: saved["parameters"][name] for name in FOCAL_PARAMETERS}
         for name in ("focal_gamma", "focal_alpha"):
             parameters[name] = _by_class_from_json(parameters[name])

@@ -201,7 +201,7 @@ feature_weights
         with xgboost.config_context(verbosity=self.verbosity):
             previous = previous_booster(xgb_model, plan)
             data = matrices(
-                self, plan, target, Rows(X, y, sample_weight), base_margin,  # type: ignore[arg-type]
+                self, plan, target, Rows(X, y, sample_weight), base_margin,
                 EvaluationSets(eval_set, sample_weight_eval_set, base_margin_eval_set),
                 feature_weights_of(self, feature_weights), previous,
             )  # fmt: skip
@@ -310,7 +310,8 @@ feature_weights
                 "Load it with xgboost.XGBClassifier."
             )
         state, parameters = state_from_json(saved)
-        # Not the model's objective, start and types of columns, which a later fit would take for the user's wish.
+        # Not the model's objective, start and types of columns, which a later fit would take for the user's
+        # wish.
         self.booster = loaded.booster
         self.enable_categorical = loaded.enable_categorical or self.get_params()["enable_categorical"]
         for name, value in parameters.items():
@@ -349,7 +350,10 @@ feature_weights
         evals = [(matrix, name) for matrix, name, _, _ in data.evals]
         history: dict[str, dict[str, list[float]]] = {}
         objective = plan.objective.bind(
-            target.codes, target.sample_weight, self.device, overwrite_raw_prediction=XGBOOST.hands_over_copies
+            target.codes,
+            target.sample_weight,
+            self.device,
+            overwrite_raw_prediction=XGBOOST.hands_over_copies,
         )
         booster = xgboost.train(
             params,
@@ -384,9 +388,7 @@ feature_weights
         plan, target = self._plan_fit(*train)
         with xgboost.config_context(verbosity=self.verbosity):
             if binned is None:
-                sets = EvaluationSets(None)
-                if stop is not None:
-                    sets = EvaluationSets([(stop.X, stop.y)], [stop.sample_weight])
+                sets = None if stop is None else EvaluationSets([(stop.X, stop.y)], [stop.sample_weight])
                 weights = feature_weights_of(self, None)
                 binned = matrices(self, plan, target, train, None, sets, weights)
             self._train(plan, target, binned, early_stopping_rounds, verbose=False)

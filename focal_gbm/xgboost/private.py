@@ -37,5 +37,5 @@ def client_sync(model: Any, function: Callable[..., Any], **arguments: Any) -> A
 
 
 async def predict_margin(model: Any, X: Any, **options: Any) -> Any:
-    """Return the raw predictions of a Dask collection within a coroutine; `predict` cannot be awaited there."""
+    """Return the raw predictions of a Dask collection in a coroutine, where `predict` cannot be awaited."""
     return await xgboost.dask.DaskScikitLearnBase._predict_async(model, X, output_margin=True, **options)

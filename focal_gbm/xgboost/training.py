@@ -90,7 +90,7 @@ def matrices(
     target: Target,
     rows: Rows,
     base_margin: ArrayLike | None = None,
-    evaluation: EvaluationSets = EvaluationSets(None),
+    evaluation: EvaluationSets | None = None,
     feature_weights: ArrayLike | None = None,
     previous: xgboost.Booster | None = None,
 ) -> Matrices:
@@ -109,7 +109,7 @@ def matrices(
         feature_types=feature_types,
     )
     evals: list[EvalData] = []
-    for i, (data, labels, weights, margin) in enumerate(evaluation.each()):
+    for i, (data, labels, weights, margin) in enumerate(evaluation.each() if evaluation else []):
         name = f"validation_{i}"
         if data is rows.X and labels is rows.y and weights is rows.sample_weight and margin is base_margin:
             evals.append((train, name, target.codes, target.sample_weight))
@@ -143,7 +143,7 @@ def _matrix(model: Any, ref: xgboost.DMatrix | None = None, **content: Any) -> x
 
 
 def bins_ahead(model: Any) -> bool:
-    """Say whether rows are quantised as the matrix is made, as XGBClassifier does: a quarter of the memory."""
+    """Say whether rows are quantised as the matrix is made, as in XGBClassifier: a quarter of the memory."""
     return (
         model.tree_method in (None, "auto", "hist")
         and model.booster != "gblinear"
