@@ -1,0 +1,82 @@
+/* Two classes, or one of many labels: classes[0] of label 0 and classes[1] of label 1. */
+#ifndef SIGMOID_H
+#define SIGMOID_H
+#include "block.h"
+
+typedef struct {
+    int n;
+    const REAL *z, *weight;
+    REAL sign[MOST_ROWS]; /* 1 for label 1 and -1 for label 0: what makes a margin of z */
+    Class classes[2];
+    REAL g[MOST_ROWS], h[MOST_ROWS];
+} Column;
+
+FUNCTION Class class_of_row(const Class *classes, REAL sign) {
+    Class of = {sign < 0 ? classes[0].gamma : classes[1].gamma,
+                sign < 0 ? classes[0].weight : classes[1].weight};
+    return of;
+}
+
+/* `hessian` and `whole` are constants of each loop that the compiler makes of it. */
+FUNCTION void derivatives_of_column(Column *column, int hessian, int whole) {
+    const int n = column->n;
+    const Class classes[2] = {column->classes[0], column->classes[1]};
+    const REAL *restrict z = column->z, *restrict weight = column->weight;
+    REAL *restrict g = column->g, *restrict h = column->h;
+    const REAL *restrict sign = column->sign;
+    FOR_ROWS {
+        Margin at = margin_of(sign[i] * z[i]);
+        Derivatives d =
+            derivatives_in_margin(at, class_of_row(classes, sign[i]), weight[i], hessian, whole);
+        g[i] = -sign[i] * d.g;
+        h[i] = hessian == FLOORED ? MAX(d.h, d.floor) : d.h;
+    }
+}
+
+static void derivatives_by_gamma(Column *column, int hessian) {
+    const REAL gamma = column->classes[0].gamma;
+    const int equal = gamma == column->classes[1].gamma;
+    if (equal && gamma == 0)
+        derivatives_of_column(column, EXACT, 0); /* all three are one */
+    else if (equal && gamma == 1 && hessian == FLOORED)
+        derivatives_of_column(column, FLOORED, 1);
+    else if (equal && gamma == 2 && hessian == FLOORED)
+        derivatives_of_column(column, FLOORED, 2);
+    else if (hessian == FLOORED)
+        derivatives_of_column(column, FLOORED, ANY_GAMMA);
+    else if (hessian == EXACT)
+        derivatives_of_column(column, EXACT, ANY_GAMMA);
+    else
+        derivatives_of_column(column, MAJORIZING, ANY_GAMMA);
+}
+
+static void losses_of_column(Column *column) {
+    const int n = column->n;
+    FOR_ROWS column->g[i] = focal_loss(column->sign[i] * column->z[i],
+                                       class_of_row(column->classes, column->sign[i]), column->weight[i]);
+}
+
+static double sigmoid_block(const Block *block) {
+    const Job *job = block->job;
+    const int n = block->n;
+    double sum = 0;
+    Column column = {.n = n, .weight = block->weight};
+    for (int k = 0; k < job->n_columns; ++k) {
+        REAL copy[MOST_ROWS];
+        const uint8_t *label = (const uint8_t *)job->label + k * job->n_rows + block->first;
+        if ((column.z = load(block, k, copy)) == NULL) continue;
+        FOR_ROWS column.sign[i] = 2 * (int)label[i] - 1;
+        column.classes[0] = class_of(job, 2 * k);
+        column.classes[1] = class_of(job, 2 * k + 1);
+        if (job->task == DERIVATIVES) {
+            derivatives_by_gamma(&column, job->hessian);
+            store(block, k, column.g, column.h);
+        } else {
+            losses_of_column(&column);
+            sum += sum_of(column.g, n);
+        }
+    }
+    return sum;
+}
+
+#endif
