@@ -7,7 +7,8 @@
 #include "job.h"
 #include "kernel.h"
 
-enum { MOST_ROWS = 512 }; /* of rows_of_block */
+/* At least rows_of_block, and no power of two: arrays would share the lines of the cache that they fall on. */
+enum { MOST_ROWS = 512 + 16 };
 
 #define FOR_ROWS for (int i = 0; i < n; ++i)
 /* Whether a number is not finite, in a form that is vectorised */
@@ -95,7 +96,9 @@ static double sum_of(const REAL *x, int n) {
 }
 
 static Class class_of(const Job *job, int index) {
-    Class of = {(REAL)job->classes[index].gamma, (REAL)job->classes[index].weight};
+    const ClassOfJob *from = &job->classes[index];
+    const double floor = job->floor * MIN(from->gamma, 1);
+    Class of = {(REAL)from->gamma, (REAL)from->weight, (REAL)from->log_weight, (REAL)floor};
     return of;
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm.kernels.formula import HESSIANS, LINKS, LOSSES, Formula
 from focal_gbm.kernels.threads import Threads
 
-#: Numbers of job.h and kernel.h.
-LOSSES = ("sigmoid", "softmax")
-LINKS = ("focal", "logit")
-HESSIANS = ("exact", "floored", "majorizing")
+#: In the order of job.h.
 _TASKS = ("derivatives", "focal_loss", "log_loss")
 
 #: Sets of instructions, each of which includes the ones before.
@@ -29,26 +26,22 @@ _FEW = 16_384
 _OUT_OF_MEMORY = -2
 
 
-class _Class(ctypes.Structure):
-    _fields_ = (("gamma", ctypes.c_double), ("weight", ctypes.c_double))
+class _Table(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_double), ("n_nodes", ctypes.c_int64), ("nodes", ctypes.c_void_p))
 
 
 class _Job(ctypes.Structure):
     """The struct of job.h, field by field."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_int32)
-            for name in ("task", "loss", "link", "hessian", "label_bytes", "wide_output")
-        ),
-        *((name, ctypes.c_int32) for name in ("n_columns", "all_gamma_zero")),
+        *((name, ctypes.c_int32) for name in ("task", "loss", "link", "hessian", "label_bytes")),
+        *((name, ctypes.c_int32) for name in ("wide_output", "n_columns", "all_gamma_zero")),
         *((name, ctypes.c_int64) for name in ("n_rows", "raw_row_step", "raw_column_step")),
         *((name, ctypes.c_int64) for name in ("out_row_step", "out_column_step")),
-        ("hessian_factor", ctypes.c_double),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("raw", "label", "weight", "classes", "gradient", "second", "sums")
-        ),
+        *((name, ctypes.c_double) for name in ("hessian_factor", "floor")),
+        *((name, ctypes.c_void_p) for name in ("raw", "label", "weight", "classes", "tables")),
+        ("inverse_step", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("gradient", "second", "sums")),
         ("first_bad", ctypes.c_int64),
     )
 
@@ -78,50 +71,6 @@ def level() -> str | None:
     return None if loaded is None else LEVELS[loaded.focal_best_level()]
 
 
-@dataclass(frozen=True)
-class Formula:
-    """Which loss, with which numbers.
-
-    Parameters
-    ----------
-    loss : {"sigmoid", "softmax"}
-        Of each column by itself, with labels 0 and 1, or over all columns.
-    gamma, class_weight : array-like of shape (n_columns, 2) for "sigmoid", (n_columns,) for "softmax"
-        γ >= 0, and the α of each class times the scale of the objective, > 0. Class 0 comes first.
-    hessian : {"floored", "exact", "majorizing"}, default="floored"
-        See `focal_gbm.BinaryFocalLoss.gradient_hessian`.
-    hessian_factor : float, default=1.0
-        Of "softmax": the library's own factor of the Hessian, on its terms other than the floor.
-    link : {"focal", "logit"}, default="focal"
-        Whether raw predictions are focal scores, or the logarithms of odds themselves.
-    """
-
-    loss: str
-    gamma: ArrayLike
-    class_weight: ArrayLike
-    hessian: str = "floored"
-    hessian_factor: float = 1.0
-    link: str = "focal"
-
-    def __post_init__(self) -> None:
-        for name, choices in (("loss", LOSSES), ("hessian", HESSIANS), ("link", LINKS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}.")
-        gamma, weight = (np.asarray(x, dtype=np.float64) for x in (self.gamma, self.class_weight))
-        if gamma.ndim != 2 - LOSSES.index(self.loss) or gamma.shape != weight.shape or not gamma.size:
-            raise ValueError(
-                "gamma and class_weight must have shape (n_columns, 2) for 'sigmoid' and (n_columns,) for "
-                f"'softmax', got {gamma.shape} and {weight.shape} for {self.loss!r}."
-            )
-        object.__setattr__(self, "gamma", gamma)
-        object.__setattr__(self, "class_weight", weight)
-
-    @property
-    def n_columns(self) -> int:
-        """Numbers a row."""
-        return len(np.asarray(self.gamma))
-
-
 class Kernel:
     """The compiled kernel for the rows of one data set: what does not change from round to round.
 
@@ -147,7 +96,8 @@ class Kernel:
     Examples
     --------
     >>> import numpy as np
-    >>> from focal_gbm.kernels.compiled import Formula, Kernel
+    >>> from focal_gbm.kernels.compiled import Kernel
+    >>> from focal_gbm.kernels.formula import Formula
     >>> formula = Formula("sigmoid", gamma=[[2.0, 2.0]], class_weight=[[1.0, 1.0]])
     >>> kernel = Kernel(formula, np.array([0, 1, 1]))
     >>> raw = np.array([-2.0, -2.0, 2.0], np.float32)
@@ -178,8 +128,7 @@ class Kernel:
             self._weight = np.ascontiguousarray(sample_weight, dtype=np.float32)
             if self._weight.shape != (self.n_rows,):
                 raise ValueError(f"sample_weight must have shape {(self.n_rows,)}, got {self._weight.shape}.")
-        gamma, weight = np.asarray(formula.gamma), np.asarray(formula.class_weight)
-        self._classes = np.ascontiguousarray(np.stack([gamma, weight], axis=-1))
+        self._classes = np.ascontiguousarray(formula.classes)
 
     def gradient_hessian(
         self, raw_prediction: NDArray[Any], gradient: NDArray[Any], hessian: NDArray[Any]
@@ -241,12 +190,12 @@ class Kernel:
             )
         job = _Job()
         job.task, job.loss = _TASKS.index(task), LOSSES.index(formula.loss)
-        job.link, job.hessian = LINKS.index(formula.link), HESSIANS.index(formula.hessian)
+        job.link, job.hessian = _link_of(formula), HESSIANS.index(str(formula.hessian))
         job.label_bytes = self._labels.itemsize
         job.n_rows, job.n_columns = self.n_rows, formula.n_columns
-        job.all_gamma_zero = not np.any(formula.gamma)
+        job.all_gamma_zero = formula.all_gamma_zero
         job.raw_row_step, job.raw_column_step = _steps("raw_prediction", raw)
-        job.hessian_factor = formula.hessian_factor
+        job.hessian_factor, job.floor = formula.hessian_factor, formula.floor
         job.raw, job.label, job.classes = raw.ctypes.data, self._labels.ctypes.data, self._classes.ctypes.data
         job.weight = None if self._weight is None else self._weight.ctypes.data
         return job
@@ -272,6 +221,10 @@ def _library_at(level: str | None) -> tuple[ctypes.CDLL, int]:
     if number > best:
         raise RuntimeError(f"This processor and library have {LEVELS[: best + 1]}, not {level!r}.")
     return loaded, number
+
+
+def _link_of(formula: Formula) -> int:
+    return LINKS.index("focal" if formula.is_log_loss else formula.link)
 
 
 def _codes(formula: Formula, labels: NDArray[Any]) -> NDArray[Any]:

@@ -3,8 +3,8 @@
  * Compiled once for each type and level of instructions, with ENTRY the name of the one function that comes of
  * it; run.c chooses.
  */
-#include "sigmoid.h"
-#include "softmax.h"
+#include "sigmoid_logit.h"
+#include "softmax_loss.h"
 
 static void load_weights(Block *block) {
     const float *weight = block->job->weight;

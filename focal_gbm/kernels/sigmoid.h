@@ -5,7 +5,7 @@
 
 typedef struct {
     int n;
-    const REAL *z, *weight;
+    const REAL *z, *weight; /* z: raw predictions, of either link */
     REAL sign[MOST_ROWS]; /* 1 for label 1 and -1 for label 0: what makes a margin of z */
     Class classes[2];
     REAL g[MOST_ROWS], h[MOST_ROWS];
@@ -13,7 +13,9 @@ typedef struct {
 
 FUNCTION Class class_of_row(const Class *classes, REAL sign) {
     Class of = {sign < 0 ? classes[0].gamma : classes[1].gamma,
-                sign < 0 ? classes[0].weight : classes[1].weight};
+                sign < 0 ? classes[0].weight : classes[1].weight,
+                sign < 0 ? classes[0].log_weight : classes[1].log_weight,
+                sign < 0 ? classes[0].floor : classes[1].floor};
     return of;
 }
 
@@ -50,33 +52,22 @@ static void derivatives_by_gamma(Column *column, int hessian) {
         derivatives_of_column(column, MAJORIZING, ANY_GAMMA);
 }
 
-static void losses_of_column(Column *column) {
+/* The sums over rows: a focal loss, at the margin ±score of the true class, or a log loss, at its log-odds */
+static double loss_of_column(Column *column, const REAL *restrict score, int of_margin) {
     const int n = column->n;
-    FOR_ROWS column->g[i] = focal_loss(column->sign[i] * column->z[i],
-                                       class_of_row(column->classes, column->sign[i]), column->weight[i]);
+    const REAL *restrict sign = column->sign, *restrict weight = column->weight;
+    const Class classes[2] = {column->classes[0], column->classes[1]};
+    if (of_margin)
+        FOR_ROWS column->g[i] = focal_loss(sign[i] * score[i], class_of_row(classes, sign[i]), weight[i]);
+    else
+        FOR_ROWS column->g[i] = softplus(-sign[i] * score[i]) * weight[i];
+    return sum_of(column->g, n);
 }
 
-static double sigmoid_block(const Block *block) {
-    const Job *job = block->job;
-    const int n = block->n;
-    double sum = 0;
-    Column column = {.n = n, .weight = block->weight};
-    for (int k = 0; k < job->n_columns; ++k) {
-        REAL copy[MOST_ROWS];
-        const uint8_t *label = (const uint8_t *)job->label + k * job->n_rows + block->first;
-        if ((column.z = load(block, k, copy)) == NULL) continue;
-        FOR_ROWS column.sign[i] = 2 * (int)label[i] - 1;
-        column.classes[0] = class_of(job, 2 * k);
-        column.classes[1] = class_of(job, 2 * k + 1);
-        if (job->task == DERIVATIVES) {
-            derivatives_by_gamma(&column, job->hessian);
-            store(block, k, column.g, column.h);
-        } else {
-            losses_of_column(&column);
-            sum += sum_of(column.g, n);
-        }
-    }
-    return sum;
+static void log_odds_of_column(Column *column, REAL *restrict f) {
+    const int n = column->n;
+    const Class zero = column->classes[0], one = column->classes[1];
+    FOR_ROWS f[i] = log_odds(column->z[i], one, zero).value;
 }
 
 #endif

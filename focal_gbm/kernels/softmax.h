@@ -3,23 +3,33 @@
 #define SOFTMAX_H
 #include "block.h"
 
+typedef REAL Rows[MOST_ROWS]; /* a number a row */
+
 typedef struct {
-    int stride;
+    int n_classes, stride;
     BITS label[MOST_ROWS]; /* as wide as REAL */
-    REAL gamma[MOST_ROWS], weight[MOST_ROWS];
-    REAL of_true[MOST_ROWS], top[MOST_ROWS], largest[MOST_ROWS], small[MOST_ROWS];
-    REAL g[MOST_ROWS], h[MOST_ROWS], slope[MOST_ROWS], floor[MOST_ROWS], total[MOST_ROWS], rest[MOST_ROWS];
-    REAL column_g[MOST_ROWS], column_h[MOST_ROWS];
-    REAL u[]; /* of every class */
+    Rows row_weight, gamma, weight, floor_of;         /* weight is the row's times that of its class */
+    Rows chosen, top, largest, small, total, rest;    /* of `others` */
+    Rows g, h, slope, floor, column_g, column_h;
+    /* of the logit link */
+    BITS first[MOST_ROWS];
+    Rows f_first, y_first, gamma_first, weight_first, m_first, eta_first, a_first, mass_first;
+    Rows a_true, b_true, mean_a, mean_b, scale, c;
+    Others others[MOST_ROWS];
+    REAL u[]; /* (1 + N_ARRAYS) numbers a class: scores and what they become, and three more */
 } Scratch;
 
+enum { MARGIN, REST, STEP_PER_C, N_ARRAYS };
+
 static Scratch *new_scratch(int n_classes, int rows) {
-    Scratch *scratch = malloc(sizeof(Scratch) + sizeof(REAL) * n_classes * rows);
-    if (scratch != NULL) scratch->stride = rows;
-    return scratch;
+    Scratch *s = malloc(sizeof(Scratch) + sizeof(REAL) * (1 + N_ARRAYS) * n_classes * (size_t)rows);
+    if (s != NULL) s->n_classes = n_classes, s->stride = rows;
+    return s;
 }
 
 FUNCTION REAL *scores_of(Scratch *s, int k) { return s->u + (size_t)k * s->stride; }
+
+FUNCTION REAL *array_of(Scratch *s, int which, int k) { return scores_of(s, (which + 1) * s->n_classes + k); }
 
 static void load_labels(const Block *block, Scratch *s) {
     const Job *job = block->job;
@@ -34,32 +44,37 @@ static void load_labels(const Block *block, Scratch *s) {
     FOR_ROWS {
         const ClassOfJob *of = &job->classes[s->label[i]];
         s->gamma[i] = (REAL)of->gamma;
+        s->row_weight[i] = block->weight[i];
         s->weight[i] = (REAL)of->weight * block->weight[i];
+        s->floor_of[i] = (REAL)(job->floor * MIN(of->gamma, 1));
     }
 }
 
-/* Return whether all scores are finite. */
+/* Return whether all scores are finite; all columns are looked at, as the first bad row is wanted. */
 static int load_scores(const Block *block, Scratch *s) {
     const int n = block->n;
-    for (int k = 0; k < block->job->n_columns; ++k) {
+    int finite = 1;
+    for (int k = 0; k < s->n_classes; ++k) {
         REAL *u = scores_of(s, k);
         const REAL *column = load(block, k, u);
-        if (column == NULL) return 0;
-        if (column != u) memcpy(u, column, sizeof(REAL) * n);
+        if (column == NULL)
+            finite = 0;
+        else if (column != u)
+            memcpy(u, column, sizeof(REAL) * n);
     }
-    return 1;
+    return finite;
 }
 
-/* From scores to u_j = exp(z_j - top), of the true class 0 if it is left out. Those that are 1 are counted, so that
- * small ones beside them are not lost. */
-static void exponentials(const Block *block, Scratch *s, int without_true) {
+/* From scores to u_j = exp(z_j - top), 0 for the class that is left out, if one is. Those that are 1 are counted, so
+ * that small ones beside them are not lost. */
+static void exponentials(const Block *block, Scratch *s, const BITS *left_out) {
     const int n = block->n;
     FOR_ROWS s->largest[i] = s->small[i] = 0;
-    for (int k = 0; k < block->job->n_columns; ++k) {
+    for (int k = 0; k < s->n_classes; ++k) {
         REAL *restrict u = scores_of(s, k);
         FOR_ROWS {
             REAL e = exp_or_zero(u[i] - s->top[i]);
-            e = without_true && s->label[i] == (BITS)k ? 0 : e;
+            e = left_out != NULL && left_out[i] == (BITS)k ? 0 : e;
             s->small[i] += e < 1 ? e : 0;
             s->largest[i] += e < 1 ? 0 : 1;
             u[i] = e;
@@ -71,30 +86,29 @@ static void exponentials(const Block *block, Scratch *s, int without_true) {
     }
 }
 
-/* The classes other than the true one. */
-static void others(const Block *block, Scratch *s) {
+/* The classes other than the chosen one of each row, such as the true one. */
+static void others(const Block *block, Scratch *s, const BITS *choice) {
     const int n = block->n;
     FOR_ROWS s->top[i] = -INFINITY;
-    for (int k = 0; k < block->job->n_columns; ++k) {
+    for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict u = scores_of(s, k);
         FOR_ROWS {
-            int is_true = s->label[i] == (BITS)k;
-            REAL other = is_true ? -INFINITY : u[i];
-            s->of_true[i] = is_true ? u[i] : s->of_true[i];
-            s->top[i] = MAX(s->top[i], other);
+            int is_chosen = choice[i] == (BITS)k;
+            s->chosen[i] = is_chosen ? u[i] : s->chosen[i];
+            s->top[i] = is_chosen ? s->top[i] : MAX(s->top[i], u[i]);
         }
     }
-    exponentials(block, s, 1);
+    exponentials(block, s, choice);
 }
 
-FUNCTION REAL margin_of_true(const Scratch *s, int i) {
-    return (s->of_true[i] - s->top[i]) - log_of(s->total[i]);
+FUNCTION REAL margin_of_chosen(const Scratch *s, int i) {
+    return (s->chosen[i] - s->top[i]) - log_of(s->total[i]);
 }
 
 FUNCTION void softmax_rows(int n, Scratch *s, int hessian, REAL factor) {
     FOR_ROWS {
-        Class of = {s->gamma[i], s->weight[i]};
-        Derivatives d = derivatives_in_margin(margin_of(margin_of_true(s, i)), of, R(1), hessian, ANY_GAMMA);
+        Class of = {s->gamma[i], s->weight[i], 0, s->floor_of[i]};
+        Derivatives d = derivatives_in_margin(margin_of(margin_of_chosen(s, i)), of, R(1), hessian, ANY_GAMMA);
         s->slope[i] = slope_of_others(d, hessian) * factor / s->total[i];
         s->g[i] = d.g;
         s->h[i] = d.h * factor;
@@ -105,14 +119,14 @@ FUNCTION void softmax_rows(int n, Scratch *s, int hessian, REAL factor) {
 static void softmax_derivatives(const Block *block, Scratch *s) {
     const int n = block->n, hessian = block->job->hessian;
     const REAL factor = (REAL)block->job->hessian_factor;
-    others(block, s);
+    others(block, s, s->label);
     if (hessian == MAJORIZING)
         softmax_rows(n, s, MAJORIZING, factor);
     else if (hessian == FLOORED)
         softmax_rows(n, s, FLOORED, factor);
     else
         softmax_rows(n, s, EXACT, factor);
-    for (int k = 0; k < block->job->n_columns; ++k) {
+    for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict u = scores_of(s, k);
         FOR_ROWS {
             int is_true = s->label[i] == (BITS)k;
@@ -126,25 +140,14 @@ static void softmax_derivatives(const Block *block, Scratch *s) {
     }
 }
 
-static double softmax_loss(const Block *block, Scratch *s) {
-    const int n = block->n;
-    REAL *loss = s->g;
-    others(block, s);
-    FOR_ROWS {
-        Class of = {s->gamma[i], s->weight[i]};
-        loss[i] = focal_loss(margin_of_true(s, i), of, R(1));
-    }
-    return sum_of(loss, n);
-}
-
 static void softmax_of_all(const Block *block, Scratch *s) {
     const int n = block->n;
     FOR_ROWS s->top[i] = scores_of(s, 0)[i];
-    for (int k = 1; k < block->job->n_columns; ++k) {
+    for (int k = 1; k < s->n_classes; ++k) {
         const REAL *restrict u = scores_of(s, k);
         FOR_ROWS s->top[i] = MAX(s->top[i], u[i]);
     }
-    exponentials(block, s, 0);
+    exponentials(block, s, NULL);
 }
 
 /* Above it 1 - p is summed from the others instead: relative to 1 - p, the rounding of p would be felt. Below, 1 - p is
@@ -157,7 +160,7 @@ static void log_loss_derivatives(const Block *block, Scratch *s) {
     const int n = block->n;
     const REAL factor = (REAL)block->job->hessian_factor;
     softmax_of_all(block, s);
-    for (int k = 0; k < block->job->n_columns; ++k) {
+    for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict u = scores_of(s, k);
         FOR_ROWS {
             REAL p = u[i] / s->total[i];
@@ -167,17 +170,6 @@ static void log_loss_derivatives(const Block *block, Scratch *s) {
         }
         store(block, k, s->column_g, s->column_h);
     }
-}
-
-static double softmax_block(const Block *block, Scratch *s) {
-    load_labels(block, s);
-    if (!load_scores(block, s)) return 0;
-    if (block->job->task != DERIVATIVES) return softmax_loss(block, s);
-    if (block->job->all_gamma_zero)
-        log_loss_derivatives(block, s);
-    else
-        softmax_derivatives(block, s);
-    return 0;
 }
 
 #endif
