@@ -1,0 +1,174 @@
+/* Many classes, where raw predictions are log-probabilities but for a constant: inverts the focal link by row. */
+#ifndef SOFTMAX_LOGIT_H
+#define SOFTMAX_LOGIT_H
+#include "softmax.h"
+
+/* Find the class that reaches a half first, and make all relative to it. */
+static void choose_first(const Block *block, Scratch *s) {
+    const Job *job = block->job;
+    const int n = block->n;
+    FOR_ROWS s->top[i] = -INFINITY;
+    for (int k = 0; k < s->n_classes; ++k) {
+        const Class of = class_of(job, k);
+        const REAL offset = of.log_weight - term_at_a_half(of.gamma);
+        const REAL *restrict f = scores_of(s, k);
+        FOR_ROWS {
+            REAL near = f[i] + offset;
+            int is_nearer = s->top[i] < near;
+            s->first[i] = is_nearer ? (BITS)k : s->first[i];
+            s->f_first[i] = is_nearer ? f[i] : s->f_first[i];
+            s->y_first[i] = is_nearer ? f[i] + of.log_weight : s->y_first[i];
+            s->gamma_first[i] = is_nearer ? of.gamma : s->gamma_first[i];
+            s->weight_first[i] = is_nearer ? of.weight : s->weight_first[i];
+            s->top[i] = is_nearer ? near : s->top[i];
+        }
+    }
+    FOR_ROWS s->small[i] = 0, s->largest[i] = -INFINITY;
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL log_weight = class_of(job, k).log_weight;
+        REAL *restrict y = scores_of(s, k);
+        FOR_ROWS {
+            REAL odds = exp_or_zero(MIN(y[i] - s->f_first[i], LIMIT));
+            s->small[i] += s->first[i] == (BITS)k ? 0 : odds; /* of η */
+            y[i] = (y[i] + log_weight) - s->y_first[i];
+            s->largest[i] = s->first[i] == (BITS)k ? s->largest[i] : MAX(s->largest[i], y[i]);
+        }
+    }
+    FOR_ROWS s->eta_first[i] = 1 / (1 + s->small[i]);
+}
+
+static void margins_to_start(const Block *block, Scratch *s) {
+    const int n = block->n;
+    FOR_ROWS s->total[i] = 0;
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL *restrict y = scores_of(s, k);
+        FOR_ROWS s->total[i] += s->first[i] == (BITS)k ? 0 : exp_or_zero(y[i] - s->largest[i]);
+    }
+    FOR_ROWS {
+        const REAL odds = s->largest[i] + log_of(s->total[i]), gamma = s->gamma_first[i];
+        s->m_first[i] = first_margin_to_start(odds, gamma, (REAL)s->n_classes);
+        s->rest[i] = reach_of(s->m_first[i], R(0), gamma).rest; /* -T */
+        s->scale[i] = MIN(s->largest[i] - s->rest[i], R(0));
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL *restrict y = scores_of(s, k);
+        REAL *restrict m = array_of(s, MARGIN, k);
+        FOR_ROWS m[i] = s->first[i] == (BITS)k ? s->m_first[i] : MIN(y[i] - s->rest[i], R(0));
+    }
+}
+
+/* One of Newton's steps for all classes; return whether one was long. */
+static int step_margins(const Block *block, Scratch *s) {
+    const int n = block->n;
+    BITS any_long = 0;
+    FOR_ROWS s->others[i] = (Others){0, 0, 0};
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL gamma = class_of(block->job, k).gamma;
+        const REAL *restrict y = scores_of(s, k), *restrict m = array_of(s, MARGIN, k);
+        REAL *restrict rest = array_of(s, REST, k), *restrict per_c = array_of(s, STEP_PER_C, k);
+        FOR_ROWS {
+            Reach reach = reach_of(m[i], y[i], gamma);
+            REAL relative = s->first[i] == (BITS)k ? 0 : exp_or_zero(m[i] - s->scale[i]);
+            s->others[i] = with_other(s->others[i], reach, relative);
+            per_c[i] = 1 / reach.slope;
+            rest[i] = reach.rest * per_c[i];
+        }
+    }
+    FOR_ROWS {
+        Reach first = reach_of(s->m_first[i], R(0), s->gamma_first[i]);
+        s->c[i] = constant_of(s->others[i], s->scale[i], first, s->m_first[i]);
+        s->scale[i] = -INFINITY;
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL *restrict rest = array_of(s, REST, k), *restrict per_c = array_of(s, STEP_PER_C, k);
+        REAL *restrict m = array_of(s, MARGIN, k);
+        FOR_ROWS {
+            const int is_first = s->first[i] == (BITS)k;
+            REAL next = m[i] + (rest[i] - s->c[i] * per_c[i]);
+            next = is_first ? next : MIN(next, R(0));
+            any_long |= is_long(next - m[i], next);
+            m[i] = next;
+            s->m_first[i] = is_first ? next : s->m_first[i];
+            s->scale[i] = is_first ? s->scale[i] : MAX(s->scale[i], next);
+        }
+    }
+    return any_long != 0;
+}
+
+/* B of every class in units of exp(scale), and the sums and the largest of them. */
+static void masses(const Block *block, Scratch *s) {
+    const int n = block->n;
+    FOR_ROWS s->top[i] = s->small[i] = s->mean_b[i] = 0;
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL gamma = class_of(block->job, k).gamma;
+        const REAL *restrict m = array_of(s, MARGIN, k);
+        REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
+        FOR_ROWS {
+            const int is_first = s->first[i] == (BITS)k, is_true = s->label[i] == (BITS)k;
+            Margin at = margin_of(m[i]);
+            Term term = term_of(at, gamma);
+            Class of = {gamma, R(1), 0, 0};
+            REAL side = is_first ? at.p : at.q;
+            REAL away = exp_or_zero((is_first ? -m[i] : m[i]) - s->scale[i]) * side * side / term.slope;
+            REAL a = derivatives_in_margin(at, of, R(1), EXACT, ANY_GAMMA).g / term.slope;
+            b[i] = ((at.q - at.p) - term.curvature / term.slope) / term.slope;
+            mass[i] = away;
+            s->small[i] += MIN(away, s->top[i]);
+            s->top[i] = MAX(away, s->top[i]);
+            s->mean_b[i] += away * b[i];
+            s->a_first[i] = is_first ? a : s->a_first[i];
+            s->mass_first[i] = is_first ? away : s->mass_first[i];
+            s->a_true[i] = is_true ? a : s->a_true[i];
+            s->b_true[i] = is_true ? b[i] : s->b_true[i];
+        }
+    }
+    FOR_ROWS {
+        s->total[i] = s->top[i] + s->small[i];
+        s->mean_b[i] /= s->total[i];
+        s->a_true[i] *= s->weight[i];
+    }
+}
+
+FUNCTION REAL exact_hessian(REAL share, REAL off, REAL b, REAL b_true, REAL mean_b) {
+    return (R(1) - b_true) * off * off + share * (b * (R(1) - R(2) * share) + share * mean_b);
+}
+
+static void logit_outputs(const Block *block, Scratch *s) {
+    const Job *job = block->job;
+    const int n = block->n, hessian = job->hessian;
+    const REAL factor = (REAL)job->hessian_factor;
+    FOR_ROWS {
+        const REAL of_row = s->row_weight[i] * s->weight_first[i];
+        s->mean_a[i] = factor * of_row * s->a_first[i] * s->eta_first[i] * s->total[i] / s->mass_first[i];
+        s->floor[i] = hessian == FLOORED ? s->floor_of[i] : -INFINITY;
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
+        FOR_ROWS {
+            const int is_true = s->label[i] == (BITS)k;
+            REAL share = mass[i] / s->total[i], others = (s->small[i] + (s->top[i] - mass[i])) / s->total[i];
+            REAL off = is_true ? -others : share, g = s->a_true[i] * off;
+            REAL h = s->mean_a[i] * share * others;
+            if (hessian == EXACT)
+                h = factor * s->a_true[i] * exact_hessian(share, off, b[i], s->b_true[i], s->mean_b[i]);
+            s->column_g[i] = g;
+            s->column_h[i] = MAX(h, s->floor[i] * ABS(g));
+        }
+        store(block, k, s->column_g, s->column_h);
+    }
+}
+
+static void solve_margins(const Block *block, Scratch *s) {
+    choose_first(block, s);
+    margins_to_start(block, s);
+    for (int step = 0; step < MOST_STEPS && step_margins(block, s); ++step) {
+    }
+}
+
+static void softmax_logit_derivatives(const Block *block, Scratch *s) {
+    solve_margins(block, s);
+    masses(block, s);
+    logit_outputs(block, s);
+}
+
+#endif
