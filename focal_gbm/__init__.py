@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from focal_gbm._versions import UntestedLibraryWarning
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
+    from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMMetric, FocalLGBMObjective
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
-    from focal_gbm.lightgbm import FocalLGBMClassifier
-    from focal_gbm.lightgbm import FocalLGBMMetric, FocalLGBMObjective
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss, Poly1Focal
     from focal_gbm.search import FocalSearchCV
     from focal_gbm.training.counts import ClassCounts
     from focal_gbm.training.metrics import focal_loss
+    from focal_gbm.xgboost import FocalXGBClassifier, FocalXGBMetric, FocalXGBObjective
     from focal_gbm.xgboost.dask import DaskFocalXGBClassifier
-    from focal_gbm.xgboost import FocalXGBClassifier
-    from focal_gbm.xgboost import FocalXGBMetric, FocalXGBObjective
 
 __version__ = "0.1.0"
 

@@ -50,24 +50,27 @@ def is_finite(array: FloatArray) -> bool:
         return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
 
 
-def raise_if_not_finite(raw_prediction: FloatArray) -> None:
-    """Raise on a NaN or an infinity, of which there may be finite gradients: what led there is not sound."""
+def raise_if_not_finite(raw_prediction: FloatArray, first_row: int = 0) -> None:
+    """Raise on a NaN or an infinity, of which there may be finite gradients: what led there is not sound.
+
+    `first_row` is the number of the first of the rows given.
+    """
     if not is_finite(raw_prediction):
         row = _first_not_finite(raw_prediction)
         raise ValueError(
-            f"The focal objective must return finite numbers, which it cannot at row {row}, where the raw "
-            f"prediction is {raw_prediction[row]}. It comes from the library: diverged training, base_margin "
+            f"The focal objective must return finite numbers, which it cannot at row {first_row + row}, where "
+            f"the raw prediction is {raw_prediction[row]}. It comes from the library: diverged training, base_margin "
             "or init_score."
         )
 
 
-def raise_if_results_not_finite(gradient: FloatArray, hessian: FloatArray) -> None:
+def raise_if_results_not_finite(gradient: FloatArray, hessian: FloatArray, first_row: int = 0) -> None:
     """Raise on a NaN or an infinity, which either library would take without a word."""
     if not (is_finite(gradient) and is_finite(hessian)):
         row = min(_first_not_finite(array) for array in (gradient, hessian) if not is_finite(array))
         raise ValueError(
             f"The focal objective must return finite numbers, got gradient {gradient[row]} and Hessian "
-            f"{hessian[row]} at row {row}: sample_weight or alpha is too large for float32."
+            f"{hessian[row]} at row {first_row + row}: sample_weight or alpha is too large for float32."
         )
 
 

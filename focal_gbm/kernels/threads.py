@@ -48,9 +48,9 @@ class Threads:
         runtime = self.runtime
         if runtime is None:
             return 1
-        n_cores = runtime.omp_get_num_procs()
+        n_cores = int(runtime.omp_get_num_procs())
         if not self.n_jobs:
-            return max(1, min(n_cores, runtime.omp_get_max_threads()))
+            return max(1, min(n_cores, int(runtime.omp_get_max_threads())))
         if self.n_jobs < 0:
             return max(1, n_cores + 1 + self.n_jobs)
         return min(self.n_jobs, n_cores)

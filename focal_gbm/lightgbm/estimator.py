@@ -397,8 +397,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _check_target(self, target: Target) -> None:
         if target.class_counts.ndim == 2:
             raise ValueError(
-                f"y should be a 1d array of shape (n_samples,), got shape {target.codes.shape}. LightGBM "
-                f"has no many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
+                f"y should be a 1d array of shape (n_samples,), got shape {target.codes.shape}. "
+                f"LightGBM has no many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
                 f"ClassifierChain({type(self).__name__}())."
             )
 

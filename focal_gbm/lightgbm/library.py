@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 
 from focal_gbm._validation import FloatArray
 from focal_gbm._versions import warn_if_untested
+from focal_gbm.lightgbm.private import shared_object
 from focal_gbm.training.library import Library
 
 warn_if_untested("lightgbm", lightgbm.__version__)
@@ -28,6 +29,7 @@ LIGHTGBM = Library(
     exact_rows=0,
     # its CUDA tree method fetches gradients from the CPU
     takes_cuda=False,
+    shared_object=shared_object(),
 )
 
 

@@ -83,6 +83,7 @@ class EvalMetrics:
         self._ours_first = bool(asked) and asked[0] not in own
 
     def __call__(self, env: Any) -> None:
+        """Put our results before LightGBM's; LightGBM calls it after every round."""
         if self._ours_first and self.of_library and self.ours:
             results = env.evaluation_result_list
             datasets = list(dict.fromkeys(result[0] for result in results))
@@ -97,6 +98,7 @@ class EvalMetric:
         self._evaluation = evaluation
 
     def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
+        """Return (name, value, whether greater is better)."""
         if not callable(self._metric):
             name, kind = self._metric
             labels = self._evaluation.state.loss.check_labels(y_true)

@@ -56,6 +56,12 @@ def _parameter_names(estimator: type[LGBMClassifier]) -> tuple[str, ...]:
     return tuple(super(LGBMBase, estimator)._get_param_names())
 
 
+def shared_object() -> str | None:
+    """Return the path of LightGBM's compiled library, which only the object that loaded it knows for sure."""
+    loaded = getattr(lightgbm.basic, "_LIB", None)
+    return getattr(loaded, "_name", None)
+
+
 def become_fitted(
     model: LGBMClassifier,
     booster: lightgbm.Booster,

@@ -64,7 +64,7 @@ class Focal(MarginLoss, name="focal"):
 
     def link_term(self, m: Margin) -> FloatArray:
         """Return log(pq/g)."""
-        return self.gamma * m.minus_log_q - m.minus_log_p - np.log1p(self.gamma * m.r)
+        return np.asarray(self.gamma * m.minus_log_q - m.minus_log_p - np.log1p(self.gamma * m.r))
 
     def link_slope(self, m: Margin) -> FloatArray:
         """Return its derivative, q + γ p + γ (p - r) / (1 + γ r)."""

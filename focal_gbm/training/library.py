@@ -30,6 +30,8 @@ class Library:
         to the last bit of the model; 0 where it never does.
     takes_cuda : bool
         Whether it takes gradients that are on a CUDA device.
+    shared_object : str or None
+        Path of its compiled library, on whose threads gradients are computed.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Library:
     hands_over_copies: bool
     exact_rows: int
     takes_cuda: bool
+    shared_object: str | None
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """Return room for gradients: float32 is all that either library keeps."""

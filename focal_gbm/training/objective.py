@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction, check_sample_weight
+from focal_gbm.kernels.cpu import CompiledKernel, PlainKernel, cpu_kernel
 from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
-from focal_gbm.kernels.plain import PlainKernel
 from focal_gbm.kernels.task import Task, raise_if_results_not_finite
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import HESSIANS, BinaryFocalLoss, Loss
 from focal_gbm.training.library import Library
 
@@ -33,13 +34,20 @@ class BoundObjective:
     ----------
     task : Task
     library : Library
+    n_jobs : int or None
+        The library's number of threads.
     device : str or None
         The library's name of the device on which it trains.
     overwrite_raw_prediction : bool
     """
 
     def __init__(
-        self, task: Task, library: Library, device: str | None, overwrite_raw_prediction: bool
+        self,
+        task: Task,
+        library: Library,
+        n_jobs: int | None,
+        device: str | None,
+        overwrite_raw_prediction: bool,
     ) -> None:
         self._shape, self._library, self._overwrite = task.shape, library, overwrite_raw_prediction
         self._copies: FloatArray | None = None
@@ -56,7 +64,7 @@ class BoundObjective:
             with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
                 self._copies = ones.astype(np.float32).reshape(-1, *[1] * (len(self._shape) - 1))
             task = Task(task.loss, task.hessian, task.scale, task.hessian_factor, task.labels, None)
-        self._kernel = PlainKernel(task)
+        self._kernel = cpu_kernel(task, Threads(library.shared_object, n_jobs))
         self._hessian = library.empty(self._shape)
 
     @cached_property
@@ -111,7 +119,8 @@ class FocalObjective:
         `BinaryFocalLoss.log_loss_scale`.
     n_jobs : int or None, default=None
         The library's number of threads: None or 0 is all cores, or OMP_NUM_THREADS of them; a negative
-        number leaves that many minus one free. The result does not depend on it.
+        number leaves that many minus one free. Gradients are computed in C on the library's own threads,
+        as many of them; the result does not depend on it.
     """
 
     loss: Loss = field(default_factory=BinaryFocalLoss)
@@ -151,7 +160,7 @@ class FocalObjective:
         gradient may be written over the raw prediction, which saves four bytes a row.
         """
         return BoundObjective(
-            self._task(labels, sample_weight), self.library, device, overwrite_raw_prediction
+            self._task(labels, sample_weight), self.library, self.n_jobs, device, overwrite_raw_prediction
         )
 
     @property
@@ -191,13 +200,14 @@ class FocalObjective:
     def _task(self, labels: NDArray[Any], weight: FloatArray | None) -> Task:
         return Task(self.loss, self.hessian, self.scale, self.hessian_factor, labels, weight)
 
-    def _kernel(self, y_true: Any, sample_weight: Any) -> PlainKernel:
+    def _kernel(self, y_true: Any, sample_weight: Any) -> PlainKernel | CompiledKernel:
         last = self._last
         if last is not None and _same(y_true, last[0]) and _same(sample_weight, last[1]):
-            kernel: PlainKernel = last[2]
+            kernel: PlainKernel | CompiledKernel = last[2]
             return kernel
         labels = self.loss.check_labels(y_true)
-        kernel = PlainKernel(self._task(labels, check_sample_weight(sample_weight, len(labels))))
+        task = self._task(labels, check_sample_weight(sample_weight, len(labels)))
+        kernel = cpu_kernel(task, Threads(self.library.shared_object, self.n_jobs))
         # copies: LightGBM hands over the user's own array, who may have written to it by the next fit
         object.__setattr__(self, "_last", (_copy(y_true), _copy(sample_weight), kernel))
         return kernel

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import xgboost
 from scipy.special import expit
+from xgboost.libpath import find_lib_path
 
 from focal_gbm._validation import FloatArray
 from focal_gbm._versions import warn_if_untested
@@ -28,6 +29,7 @@ XGBOOST = Library(
     # gradients are kept as float32 and summed as float64
     exact_rows=1024,
     takes_cuda=True,
+    shared_object=next(iter(find_lib_path()), None),
 )
 
 

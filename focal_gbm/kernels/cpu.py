@@ -1,0 +1,119 @@
+"""Gradients on the CPU: in C where the package was installed with a compiler, by NumPy where it was not."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from focal_gbm._validation import FloatArray
+from focal_gbm._warnings import warn_user
+from focal_gbm.kernels.compiled import Kernel, library
+from focal_gbm.kernels.formula import Formula
+from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
+from focal_gbm.kernels.threads import Threads
+from focal_gbm.losses import Loss
+
+#: Set to "numpy" to do without the compiled kernel.
+SWITCH = "FOCAL_GBM_KERNEL"
+
+#: Rows above which NumPy's share of a fit shows.
+_MANY_ROWS = 100_000
+
+_was_warned = False
+
+
+def cpu_kernel(task: Task, threads: Threads) -> PlainKernel | CompiledKernel:
+    """Return what computes gradients on the CPU: the compiled kernel wherever it knows the loss.
+
+    Warns once a process where many rows are left to NumPy for want of a compiler at install.
+    """
+    global _was_warned
+    formula = formula_of(task.loss, task.scale, task.hessian, task.hessian_factor)
+    if formula is not None and is_compiled():
+        return CompiledKernel(task, formula, threads)
+    if library() is None and len(task.labels) > _MANY_ROWS and not _was_warned:
+        _was_warned = True
+        warn_user(
+            "focal_gbm was installed without a C compiler: gradients are computed by NumPy, on one thread. "
+            "Install it again where there is one; focal_gbm.show_versions() says which kernel is in use."
+        )
+    return PlainKernel(task)
+
+
+def is_compiled() -> bool:
+    """Say whether the compiled kernel is there and not switched off."""
+    return library() is not None and os.environ.get(SWITCH) != "numpy"
+
+
+def formula_of(
+    loss: Loss, scale: Any = 1.0, hessian: str = "floored", hessian_factor: float = 1.0
+) -> Formula | None:
+    """Return the loss as compiled code takes it, or None where it is none that it knows."""
+    pairs = loss.weighted_losses(scale)
+    gammas = [margin_loss.kernel_gamma for margin_loss, _ in pairs]
+    if any(gamma is None for gamma in gammas):
+        return None
+    shape = (-1, 2) if loss.activation == "sigmoid" else (-1,)
+    gamma, weight = np.array(gammas), np.array([weight for _, weight in pairs])
+    return Formula(
+        loss.activation, gamma.reshape(shape), weight.reshape(shape),
+        hessian=hessian, hessian_factor=hessian_factor,
+    )  # fmt: skip
+
+
+class CompiledKernel:
+    """Gradient and Hessian of one training set in C, on the library's threads.
+
+    Parameters
+    ----------
+    task : Task
+    formula : Formula
+    threads : Threads
+    """
+
+    def __init__(self, task: Task, formula: Formula, threads: Threads) -> None:
+        with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
+            self._kernel = Kernel(formula, task.loss.smallest_labels(task.labels), task.weight, threads)
+
+    def __call__(self, raw_prediction: FloatArray, out: tuple[FloatArray, FloatArray]) -> None:
+        """Write gradient and Hessian into `out`, the first of which may be `raw_prediction` itself.
+
+        Raises
+        ------
+        ValueError
+            With the first row where a prediction or a result is not finite.
+        """
+        if not (raw_prediction.flags.c_contiguous or raw_prediction.flags.f_contiguous):
+            raw_prediction = np.ascontiguousarray(raw_prediction)
+        row = self._kernel.gradient_hessian(raw_prediction, *out)
+        if row >= 0:
+            rows = slice(row, row + 1)
+            raise_if_not_finite(raw_prediction[rows], row)
+            raise_if_results_not_finite(out[0][rows], out[1][rows], row)
+
+
+class PlainKernel:
+    """Gradient and Hessian of one training set by NumPy: the losses as they are written.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
+            self._targets = task.loss.prepare(task.labels, task.weight)
+
+    def __call__(self, raw_prediction: FloatArray, out: tuple[FloatArray, FloatArray]) -> None:
+        """Write gradient and Hessian into `out`, as `CompiledKernel` does."""
+        raise_if_not_finite(raw_prediction)
+        task = self._task
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
+            task.loss.gradient_hessian_prepared(
+                self._targets, raw_prediction, task.hessian, *out,
+                scale=task.scale, hessian_factor=task.hessian_factor,
+            )  # fmt: skip
+        raise_if_results_not_finite(*out)
