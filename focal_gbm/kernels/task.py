@@ -58,9 +58,9 @@ def raise_if_not_finite(raw_prediction: FloatArray, first_row: int = 0) -> None:
     if not is_finite(raw_prediction):
         row = _first_not_finite(raw_prediction)
         raise ValueError(
-            f"The focal objective must return finite numbers, which it cannot at row {first_row + row}, where "
-            f"the raw prediction is {raw_prediction[row]}. It comes from the library: diverged training, base_margin "
-            "or init_score."
+            f"The focal objective must return finite numbers, which it cannot at row {first_row + row}, "
+            f"where the raw prediction is {raw_prediction[row]}. It comes from the library: diverged "
+            "training, base_margin or init_score."
         )
 
 

@@ -398,8 +398,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if target.class_counts.ndim == 2:
             raise ValueError(
                 f"y should be a 1d array of shape (n_samples,), got shape {target.codes.shape}. "
-                f"LightGBM has no many-label model: wrap this estimator, MultiOutputClassifier({type(self).__name__}()) or "
-                f"ClassifierChain({type(self).__name__}())."
+                "LightGBM has no many-label model: wrap this estimator, "
+                f"MultiOutputClassifier({type(self).__name__}()) or ClassifierChain({type(self).__name__}())."
             )
 
     def _plan(self, parameters: FocalParameters, target: Target, n_samples: int) -> Plan:

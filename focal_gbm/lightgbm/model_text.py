@@ -55,7 +55,7 @@ def add_state(text: str, state: str) -> str:
     """Return the model with our state, a JSON text, as a line of its header."""
     header, body = _split(text)
     lines = header.split("\n")
-    # No bare "=": the host splits header lines there. In JSON it can only stand inside a string.
+    # No bare "=": LightGBM splits header lines there. In JSON it can only stand inside a string.
     escaped = state.replace("=", r"\u003d")
     lines.insert(_position(lines, "feature_names"), f"{_STATE_KEY}={escaped}")
     return "\n".join(lines) + body

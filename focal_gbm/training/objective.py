@@ -49,6 +49,7 @@ class BoundObjective:
         device: str | None,
         overwrite_raw_prediction: bool,
     ) -> None:
+        self._arguments = task, library, n_jobs, device, overwrite_raw_prediction
         self._shape, self._library, self._overwrite = task.shape, library, overwrite_raw_prediction
         self._copies: FloatArray | None = None
         is_small = len(task.labels) <= library.exact_rows
@@ -70,6 +71,9 @@ class BoundObjective:
     @cached_property
     def _gradient(self) -> FloatArray:
         return self._library.empty(self._shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._arguments  # addresses of buffers mean nothing in another process
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundObjective:
         # lightgbm.train deep-copies its parameters, the objective among them

@@ -168,7 +168,7 @@ feature_weights
             )
         return await xgboost.dask.DaskDMatrix(self.client, **content)
 
-    # Predictions: lazy, block by block, of what the host predicts as a margin
+    # Predictions: lazy, block by block, of what XGBoost predicts as a margin
 
     def predict(
         self,
