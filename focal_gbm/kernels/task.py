@@ -20,7 +20,7 @@ class Task:
     Parameters
     ----------
     loss : Loss
-    hessian : {"floored", "exact", "majorizing"}
+    hessian : {"floored", "exact", "majorizing", "expected"}
     scale : float or tuple of floats
         Multiplies the loss, for many labels possibly one number each.
     hessian_factor : float

@@ -17,7 +17,7 @@ from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
 from focal_gbm.lightgbm.parameters import DERIVED, EARLY_STOPPING, given, is_dart
 from focal_gbm.lightgbm.private import FirstRound
 from focal_gbm.lightgbm.training import (
-    check_same_classes,
+    check_init_model,
     eval_metrics,
     evaluation_pairs,
     start_of,
@@ -119,7 +119,7 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
         rows = _rows(X, y, sample_weight, init_score, "").persist(client)
         target, n_samples = client.compute(rows.target()).result()
         plan = self._plan_classes(target, n_samples)
-        check_same_classes(init_model, plan)
+        check_init_model(init_model, plan)
         start = start_of(self, plan, init_score, init_model)
         metrics = eval_metrics(self, plan, eval_metric)
         train = _on_worker(rows, plan, start)

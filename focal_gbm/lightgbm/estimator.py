@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import lightgbm
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.lightgbm.booster import FocalBooster
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import read_model
 from focal_gbm.lightgbm.model_text import add_state
@@ -31,7 +33,7 @@ from focal_gbm.lightgbm.private import LGBMBase, become_fitted
 from focal_gbm.lightgbm.training import (
     DataSets,
     EvaluationSets,
-    check_same_classes,
+    check_init_model,
     data_sets,
     eval_metrics,
     evaluation_pairs,
@@ -68,12 +70,18 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMBase):
         The loss; None is the focal loss of `focal_gamma`. `focal_gbm.losses.Poly1Focal` is another, and so is
         any `focal_gbm.losses.MarginLoss` of your own: each has parameters of its own, and `focal_gamma` is
         left alone beside it.
+    focal_link : {"focal", "logit"}, default="focal"
+        What is boosted: the focal scores z, which `predict_proba` turns into probabilities, or the log-odds
+        themselves. With "logit" the booster is an ordinary logistic or softmax model, whose own predictions,
+        SHAP values and exported forms are the probabilities. Where a score or a raw prediction is said
+        below, it is then the log-odds.
     focal_scale : "log-loss" or float, default="log-loss"
         Multiplies the loss. It changes no minimum, only the size of Hessians beside
         `min_child_weight`, `reg_lambda` and the like. "log-loss" keeps the meaning that these have for
         the log loss, see `BinaryFocalLoss.log_loss_scale`; 1.0 is the loss as published.
-    hessian : {"floored", "exact", "majorizing"}, default="floored"
-        Second derivative handed to LightGBM, see `BinaryFocalLoss.gradient_hessian`.
+    hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
+        Second derivative handed to LightGBM, see `BinaryFocalLoss.gradient_hessian`. None is "floored", with
+        ``focal_link="logit"`` "expected".
     probability : {"posterior", "score"}, default="posterior"
         What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
         the booster alone predicts. Read at prediction time.
@@ -109,8 +117,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMBase):
         focal_gamma: Any = 2.0,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
+        focal_link: str = "focal",
         focal_scale: float | str = "log-loss",
-        hessian: str = "floored",
+        hessian: str | None = None,
         probability: str = "posterior",
         boosting_type: str = "gbdt",
         num_leaves: int = 31,
@@ -136,6 +145,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMBase):
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.margin_loss = margin_loss
+        self.focal_link = focal_link
         self.focal_scale = focal_scale
         self.hessian = hessian
         self.probability = probability
@@ -214,7 +224,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             Naming the argument or parameter that cannot be honoured.
         """
         plan, target = self._plan_fit(X, y, sample_weight)
-        check_same_classes(init_model, plan)
+        check_init_model(init_model, plan)
         metrics = eval_metrics(self, plan, eval_metric)
         sets = EvaluationSets(
             evaluation_pairs(eval_set, eval_X, eval_y), eval_names, eval_sample_weight, eval_class_weight,
@@ -331,10 +341,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         ----------
         fname : path
         """
-        state = self._state_as_json(
-            best_iteration=self.best_iteration_, feature_names=hasattr(self, "feature_names_in_")
-        )
-        text = add_state(self.booster_.model_to_string(num_iteration=-1), state)
+        self._state()
+        text = lightgbm.Booster.model_to_string(self.booster_, num_iteration=-1)
+        text = add_state(text, self._entry())
         Path(fname).write_text(text, encoding="utf-8", newline="\n")
 
     def load_model(self, fname: str | os.PathLike[str]) -> FocalLGBMClassifier:
@@ -379,12 +388,22 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._warn_if_no_split(plan)
 
     def _become(
-        self, booster: lightgbm.Booster, state: FocalState, named: bool, history: dict[str, Any]
+        self, booster: FocalBooster, state: FocalState, named: bool, history: dict[str, Any]
     ) -> None:
         """Become the fitted estimator of a trained booster."""
         columns = [f"Column_{i}" for i in range(booster.num_feature())]
         become_fitted(self, booster, state.classes, named or booster.feature_name() != columns, history)
         self._focal_state = state
+        booster.loss = state.loss
+        with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
+            booster.entry = self._entry()
+
+    def _entry(self) -> str:
+        return self._state_as_json(
+            self._state(),
+            best_iteration=self.best_iteration_,
+            feature_names=hasattr(self, "feature_names_in_"),
+        )
 
     def _warn_if_no_split(self, plan: Plan) -> None:
         why = why_no_split(self, plan)

@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.lightgbm.booster import FocalBooster
 from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
@@ -29,6 +30,7 @@ from focal_gbm.lightgbm.parameters import (
     starts_from_average,
 )
 from focal_gbm.lightgbm.private import FirstRound, set_scores
+from focal_gbm.training.continuation import check_goes_on
 from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.plan import Plan, Rows, Target
 from focal_gbm.training.state import FocalState, state_from_json
@@ -127,7 +129,7 @@ def train(
     metrics: EvalMetrics,
     callbacks: Sequence[Callable[..., Any]] = (),
     init_model: Any = None,
-) -> tuple[lightgbm.Booster, dict[str, Any]]:
+) -> tuple[FocalBooster, dict[str, Any]]:
     """Return the trained booster, complete with its start, and the history of its metrics.
 
     Parameters
@@ -166,11 +168,11 @@ def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatA
     return start if has_start else np.zeros_like(start)
 
 
-def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> lightgbm.Booster:
+def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> FocalBooster:
     """Return the booster with the start and the link to the score's probability written into the model."""
     objective = KINDS[state.loss.kind].objective.format(len(state.classes))
     text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), objective)
-    complete = lightgbm.Booster(model_str=text)
+    complete = FocalBooster(text)
     complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
     return complete
 
@@ -180,10 +182,15 @@ def eval_metrics(model: Any, plan: Plan, eval_metric: Any = None) -> EvalMetrics
     return EvalMetrics(eval_metric, given(model, METRIC)[1], Evaluation(plan.state, model.probability))
 
 
-def check_same_classes(init_model: Any, plan: Plan) -> None:
-    """Raise unless the model to go on from has the classes of y."""
+def check_init_model(init_model: Any, plan: Plan) -> None:
+    """Raise unless the model to go on from has the classes of y and raw predictions that mean the same."""
+    if init_model is None:
+        return
     classes = plan.state.classes.tolist()
-    others = classes  # a booster knows no labels
+    others, loss = classes, None  # a booster knows no labels, and one of plain LightGBM no loss
+    booster = init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model
+    if isinstance(booster, FocalBooster):
+        loss = booster.loss
     if isinstance(init_model, LGBMClassifier):
         others = np.asarray(init_model.classes_).tolist()
     elif isinstance(init_model, (str, Path)):
@@ -194,15 +201,16 @@ def check_same_classes(init_model: Any, plan: Plan) -> None:
             raise ValueError(f"init_model must be a model of LightGBM: {error}") from None
         line = read_state(text)
         if line is not None:
-            others = state_from_json(line)[0].classes.tolist()
+            state = state_from_json(line)[0]
+            others, loss = state.classes.tolist(), state.loss
     if others != classes:
         raise ValueError(f"init_model must have the classes of y, {classes}, got {others}.")
-    booster = init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model
     if isinstance(booster, lightgbm.Booster) and booster.num_model_per_iteration() != len(plan.start):
         raise ValueError(
             f"init_model must have {len(plan.start)} scores a row for this y, got "
             f"{booster.num_model_per_iteration()}."
         )
+    check_goes_on(loss, plan.state.loss, "init_model")
 
 
 def why_no_split(model: Any, plan: Plan) -> str | None:

@@ -5,7 +5,7 @@
 probabilities.
 """
 
-from focal_gbm.losses.base import HESSIANS, Loss
+from focal_gbm.losses.base import HESSIANS, LINKS, Loss
 from focal_gbm.losses.focal import Focal
 from focal_gbm.losses.margin import Margin, MarginLoss
 from focal_gbm.losses.per_label import MultilabelFocalLoss
@@ -15,6 +15,7 @@ from focal_gbm.losses.softmax import MulticlassFocalLoss
 
 __all__ = [
     "HESSIANS",
+    "LINKS",
     "BinaryFocalLoss",
     "Focal",
     "Loss",

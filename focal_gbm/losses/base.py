@@ -24,8 +24,11 @@ from focal_gbm._validation import (
 from focal_gbm.losses.focal import Focal
 from focal_gbm.losses.margin import MarginLoss, check_margin_loss, margin_loss_from_dict
 
-#: What `gradient_hessian` can return as the second derivative.
-HESSIANS = ("floored", "exact", "majorizing")
+#: What raw predictions are, with what `gradient_hessian` can return as the second derivative: the default
+#: first.
+HESSIANS = {"focal": ("floored", "exact", "majorizing"), "logit": ("expected", "floored", "exact")}
+
+LINKS = tuple(HESSIANS)
 
 #: γ where a user names none: the published one.
 DEFAULT_GAMMA = 2.0
@@ -54,11 +57,14 @@ class Loss(ABC):
     n_classes : int
     activation : {"sigmoid", "softmax"}
         What makes a score a probability at γ=0.
+    focal_link : {"focal", "logit"}
+        Whether raw predictions are focal scores z or log-odds f.
     link
         The closed form between raw predictions and probabilities.
     """
 
     kind: ClassVar[str] = ""
+    focal_link: str
     n_classes: int = 2
     activation: ClassVar[str] = "sigmoid"
 
@@ -79,7 +85,8 @@ class Loss(ABC):
             Labels 0 and 1, or 0 to K-1 for many classes.
         raw_prediction : array-like of float32 or float64
             Scores z, in logits of σ(z) or softmax(z), of shape (n_samples,) for two classes,
-            (n_samples, n_classes) for many classes and (n_samples, n_labels) for many labels.
+            (n_samples, n_classes) for many classes and (n_samples, n_labels) for many labels. With
+            ``focal_link="logit"`` the log-odds f in their place.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -97,7 +104,7 @@ class Loss(ABC):
     def gradient(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> FloatArray:
-        """Return d loss / dz; parameters and errors as in `loss`.
+        """Return the derivative of the loss in the raw prediction; parameters and errors as in `loss`.
 
         Returns
         -------
@@ -111,7 +118,7 @@ class Loss(ABC):
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        hessian: str = "exact",
+        hessian: str | None = "exact",
         hessian_factor: float = 1.0,
         out: tuple[FloatArray, FloatArray] | None = None,
     ) -> tuple[FloatArray, FloatArray]:
@@ -121,15 +128,19 @@ class Loss(ABC):
         ----------
         y_true, raw_prediction, sample_weight
             As in `loss`.
-        hessian : {"exact", "floored", "majorizing"}, default="exact"
+        hessian : {"exact", "floored", "majorizing", "expected"} or None, default="exact"
             - "exact": the second derivative, negative where p is small and γ > 0.
-            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0.
-            - "majorizing": the exact one without its one negative term, an upper bound. For many classes
+            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0. With
+              ``focal_link="logit"`` "expected" in the place of "exact".
+            - "expected": with ``focal_link="logit"``, the mean of the exact one over the labels that the
+              log-odds foresee, the Fisher information, which is never negative.
+            - None: "floored", with ``focal_link="logit"`` "expected".
+            - "majorizing": with ``focal_link="focal"``, the exact one without its one negative term, an upper bound. For many classes
               ``s_j [ h₊ + g q (1 - s_j) ]``, with s_t = 1 and h₊ the h of the margin without that term.
               With ``hessian_factor=2`` this diagonal matrix less the full Hessian is positive semidefinite
               (Gershgorin).
         hessian_factor : float, default=1.0
-            Multiplies "exact", before the floor, and "majorizing". For many classes at γ=0 all three are
+            Multiplies all but the floor. For many classes at γ=0 all are
             ``hessian_factor * p (1-p)``: 2 is what XGBoost uses, K/(K-1) what LightGBM uses.
         out : pair of float arrays of the shape of `raw_prediction`, default=None
             Where to write; they are returned.
@@ -138,7 +149,7 @@ class Loss(ABC):
         -------
         gradient, hessian : ndarrays of the shape and dtype of `raw_prediction`
         """
-        check_choice(hessian, HESSIANS, "hessian")
+        hessian = self.hessian_of(hessian)
         if not isinstance(hessian_factor, Real) or not 0.0 < hessian_factor < math.inf:
             raise ValueError(f"hessian_factor must be a finite number > 0, got {hessian_factor!r}.")
         targets, z = self._checked(y_true, raw_prediction, sample_weight)
@@ -241,7 +252,16 @@ class Loss(ABC):
     def weighted_losses(self, scale: Any = 1.0) -> list[tuple[MarginLoss, float]]:
         """Return the loss of the margin and the weight, α times `scale`, of every class, of every label."""
 
-    def hessian_at_start(self, class_counts: FloatArray, hessian: str, factor: float = 1.0) -> FloatArray:
+    def hessian_of(self, hessian: str | None) -> str:
+        """Return `hessian` if the link has one of that name, its default for None."""
+        of_link = HESSIANS[self.focal_link]
+        if hessian is None:
+            return of_link[0]
+        return check_choice(hessian, of_link, f"hessian with focal_link={self.focal_link!r}")
+
+    def hessian_at_start(
+        self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0
+    ) -> FloatArray:
         """Return the sum of the Hessian over rows at the best constant, one number a score.
 
         Parameters
@@ -257,7 +277,7 @@ class Loss(ABC):
         _, second = self.gradient_hessian(labels, z, class_counts, hessian=hessian, hessian_factor=factor)
         return np.atleast_1d(second.sum(axis=0))
 
-    def log_loss_scale(self, class_counts: FloatArray, hessian: str = "floored") -> Any:
+    def log_loss_scale(self, class_counts: FloatArray, hessian: str | None = None) -> Any:
         """Return the factor that makes the Hessian at the start as large as that of the log loss at its own.
 
         At its best constant, focal loss has a Hessian of another size than the equally weighted log
@@ -269,7 +289,7 @@ class Loss(ABC):
         ----------
         class_counts : ndarray of shape (n_classes,), or (n_labels, 2) for many labels
             Weight of each class, all > 0.
-        hessian : str, default="floored"
+        hessian : str or None, default=None
             As for `gradient_hessian`.
 
         Returns
@@ -302,7 +322,7 @@ class Loss(ABC):
         return {"kind": self.kind, **{name: _saved(value) for name, value in values.items()}}
 
     def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
-        """Return the index of the class with the largest score, for each row or label."""
+        """Return the index of the class with the largest focal score, for each row or label."""
         return (raw_prediction > 0).astype(np.intp)
 
     def hessian_factor(self, of_softmax: Callable[[int], float]) -> float:
@@ -339,58 +359,3 @@ def _restored(value: Any) -> Any:
     if isinstance(value, dict):
         return loss_from_dict(value) if "kind" in value else margin_loss_from_dict(value)
     return value
-
-
-class LossOfClasses(Loss):
-    """A loss of classes that exclude each other: what two and many have in common."""
-
-    gamma: Gamma
-    alpha: Any
-    margin_loss: MarginLoss | None
-
-    @property
-    @abstractmethod
-    def class_weights(self) -> tuple[float, ...]:
-        """The weight α of each class."""
-
-    @cached_property
-    def margin_losses(self) -> tuple[MarginLoss, ...]:
-        """The loss of the margin of all classes, or that of each."""
-        return margin_losses(self.gamma, self.margin_loss)
-
-    def weighted_losses(self, scale: float = 1.0) -> list[tuple[MarginLoss, float]]:
-        """Return the loss of the margin and the weight, α times `scale`, of every class."""
-        losses = self.margin_losses * (self.n_classes if len(self.margin_losses) == 1 else 1)
-        return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
-
-    def log_loss(self) -> Any:
-        """Return the log loss with the same class weights."""
-        return replace(self, gamma=0.0, margin_loss=None)  # type: ignore[type-var]  # a dataclass
-
-    def row_factor(self, targets: Targets, dtype: DTypeLike, scale: float = 1.0) -> FloatArray | None:
-        """Return α times sample weight times `scale` of every row, None for 1 everywhere."""
-        factor: FloatArray | None = None
-        if scale != 1.0 or any(weight != 1.0 for weight in self.class_weights):
-            factor = np.multiply(self.class_weights, scale).astype(dtype)[targets.label.astype(np.intp)]
-        if targets.weight is None:
-            return factor
-        return targets.weight if factor is None else factor * targets.weight
-
-
-def check_margin_losses(gamma: Any, margin_loss: MarginLoss | None, n_classes: int) -> Gamma:
-    """Return γ, checked: beside a `margin_loss`, which has parameters of its own, it must be the default."""
-    check_margin_loss(margin_loss)
-    checked = check_gammas(gamma, n_classes)
-    if margin_loss is not None and checked != DEFAULT_GAMMA:
-        raise ValueError(
-            f"gamma is that of the focal loss: beside margin_loss={margin_loss!r} it must be left alone, "
-            f"got {gamma!r}."
-        )
-    return checked
-
-
-def margin_losses(gamma: Gamma, margin_loss: MarginLoss | None) -> tuple[MarginLoss, ...]:
-    """Return the loss of the margin of all classes, or that of each."""
-    if margin_loss is not None:
-        return (margin_loss,)
-    return tuple(Focal(one) for one in (gamma if isinstance(gamma, tuple) else (gamma,)))

@@ -70,6 +70,12 @@ class Focal(MarginLoss, name="focal"):
         """Return its derivative, q + γ p + γ (p - r) / (1 + γ r)."""
         return m.q + self.gamma * m.p + self.gamma * (m.p - m.r) / (1.0 + self.gamma * m.r)
 
+    def link_curvature(self, m: Margin) -> FloatArray:
+        """Return the derivative of that, (γ-1) p q + γ (p q + p - r) / (1 + γ r) + [γ (p - r) / (1 + γ r)]²."""
+        gamma, pq, total = self.gamma, m.p * m.q, 1.0 + self.gamma * m.r
+        first = gamma * (m.p - m.r) / total
+        return np.asarray((gamma - 1.0) * pq + gamma * (pq + m.p - m.r) / total + first * first)
+
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
         of_0, of_1 = np.log1p(self.gamma * pair.r)

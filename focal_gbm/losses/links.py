@@ -17,11 +17,13 @@ from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from focal_gbm._arrays import row_blocks
 from focal_gbm._validation import FloatArray, Gamma, check_class_weights, check_raw_prediction
-from focal_gbm.losses.base import DEFAULT_GAMMA, check_margin_losses, margin_losses
+from focal_gbm.losses.base import DEFAULT_GAMMA
+from focal_gbm.losses.classes import check_margin_losses, margin_losses
+from focal_gbm.losses.inversion import log_softmax_of_terms, margins_of
 from focal_gbm.losses.margin import Margin, MarginLoss, by_class
 from focal_gbm.losses.roots import increasing_root, lower_bound, upper_bound
 
@@ -201,10 +203,22 @@ class BinaryFocalLink(_LinkOfClasses):
         eta = np.asarray(probability, dtype=np.float64)
         if not ((eta >= 0) & (eta <= 1)).all():
             raise ValueError(f"probability must lie in [0, 1], got {probability!r}.")
-        limit = np.asarray(logit(eta))
+        return self.scores(np.asarray(logit(eta)))
+
+    def scores(self, logits: FloatArray) -> FloatArray:
+        """Return the scores of which `posterior_logit` is given, as float64: the inverse of that method.
+
+        Parameters
+        ----------
+        logits : ndarray of float32 or float64, any shape
+            Those of infinity give infinity.
+        """
+        limit = logits.astype(np.float64)
+        if self._is_log_loss:
+            return limit - self._shift
         finite = np.isfinite(limit)
         residual = partial(self._residual, np.where(finite, limit, 0.0))
-        zero = np.zeros(eta.shape)
+        zero = np.zeros(limit.shape)
         z = increasing_root(residual, lower_bound(residual, zero), upper_bound(residual, zero), zero)
         return np.where(finite, z, limit)
 
@@ -292,7 +306,7 @@ class MulticlassFocalLink(_LinkOfClasses):
         classes = np.arange(len(self.class_weights))[:, np.newaxis]
         with np.errstate(over="ignore"):  # of scores so far apart that the odds are rightly infinite
             for rows in row_blocks(*z_rows.shape):
-                m = Margin.of(-_margins(z_rows[rows].T))
+                m = Margin.of(-margins_of(z_rows[rows].T))
                 log_odds = by_class(self._losses, "link_term", m, classes) - log_weights
                 columns = np.arange(log_odds.shape[1])
                 largest = log_odds.argmax(axis=0), columns
@@ -370,10 +384,20 @@ class MulticlassFocalLink(_LinkOfClasses):
             raise ValueError(
                 f"probabilities must sum to 1 within {_SUM_TOLERANCE:g}, got {total[wrong].flat[0]!s}."
             )
-        scores = np.log(eta) + self._log_weights
-        if not self._is_log_loss:
-            scores = _log_softmax_of_terms(np.atleast_2d(scores), self._losses).reshape(eta.shape)
+        scores = self.scores(np.log(eta))
         return np.asarray(scores - scores.mean(axis=-1, keepdims=True))
+
+    def scores(self, log_probabilities: FloatArray) -> FloatArray:
+        """Return scores of which `log_posterior` is given but for a constant a row, as float64.
+
+        Parameters
+        ----------
+        log_probabilities : ndarray of float32 or float64 of shape (n_samples, n_classes) or (n_classes,)
+        """
+        terms = log_probabilities.astype(np.float64) + self._log_weights
+        if self._is_log_loss:
+            return terms
+        return log_softmax_of_terms(np.atleast_2d(terms), self._losses).reshape(terms.shape)
 
     @property
     def _log_weights(self) -> FloatArray:
@@ -385,123 +409,3 @@ class MulticlassFocalLink(_LinkOfClasses):
             raise ValueError(
                 f"{name} must have shape (n_samples, {n_classes}) or ({n_classes},), got {array.shape}."
             )
-
-
-@dataclass(frozen=True)
-class MultilabelFocalLink:
-    """A binary focal link for each label.
-
-    Parameters
-    ----------
-    columns : tuple of BinaryFocalLink
-    """
-
-    columns: tuple[BinaryFocalLink, ...]
-
-    def inverse(self, raw_prediction: ArrayLike) -> FloatArray:
-        """Return P(label = 1) for every label, of the shape (n_samples, n_labels) and dtype of the scores."""
-        z = check_raw_prediction(raw_prediction)
-        return np.stack([link.inverse(z[..., j]) for j, link in enumerate(self.columns)], axis=-1)
-
-    probabilities = inverse
-
-    @cached_property
-    def of_score(self) -> MultilabelFocalLink:
-        """The link of γ=0 without weights: σ(z), what the booster alone predicts."""
-        return MultilabelFocalLink(tuple(column.of_score for column in self.columns))
-
-    def log_loss(self, labels: NDArray[np.bool_], raw_prediction: FloatArray) -> FloatArray:
-        """Return -log P(label) for every row and label, in nats."""
-        columns = [link.log_loss(labels[:, j], raw_prediction[:, j]) for j, link in enumerate(self.columns)]
-        return np.stack(columns, axis=-1)
-
-    def link(self, probability: ArrayLike) -> FloatArray:
-        """Return the scores of given probabilities of shape (n_samples, n_labels) or (n_labels,)."""
-        eta = np.asarray(probability, dtype=np.float64)
-        return np.stack([link.link(eta[..., j]) for j, link in enumerate(self.columns)], axis=-1)
-
-
-def _margins(z: FloatArray) -> FloatArray:
-    """Return z_k - log Σ_{j≠k} exp(z_j) for scores of shape (n_classes, n_rows)."""
-    largest = z.argmax(axis=0), np.arange(z.shape[1])
-    others = z.copy()
-    others[largest] = -np.inf
-    runner_up = others.max(axis=0)
-    gap = z - z[largest]
-    u = np.exp(gap)
-    rest = u.sum(axis=0) - u  # no cancellation, except for the largest, which is replaced
-    rest[largest] = np.exp(others - runner_up).sum(axis=0)
-    gap[largest] = z[largest] - runner_up
-    # finite, so that 0 log q is 0 for γ=0
-    np.clip(gap, -np.finfo(z.dtype).max, np.finfo(z.dtype).max, out=gap)
-    return np.asarray(gap - np.log(rest))
-
-
-def _term(losses: tuple[MarginLoss, ...], label: NDArray[np.intp], m: FloatArray) -> FloatArray:
-    return by_class(losses, "link_term", Margin.of(-m), label)
-
-
-def _slope(losses: tuple[MarginLoss, ...], label: NDArray[np.intp], m: FloatArray) -> FloatArray:
-    return by_class(losses, "link_slope", Margin.of(-m), label)
-
-
-def _log_softmax_of_terms(y: FloatArray, losses: tuple[MarginLoss, ...]) -> FloatArray:
-    """Return log p of shape (n, K) such that the `link_term` is y + c, with the c for which Σ p = 1.
-
-    As c grows, one class is the first to reach p = 1/2. It alone can have more in the end, and its
-    margin is what is searched for: 1 - p keeps its digits, and all other margins are at most 0.
-    """
-    (n_rows, n_classes), rows = y.shape, np.arange(len(y))
-    classes = np.arange(n_classes)
-    first = (_term(losses, classes, np.zeros(n_classes)) - y).argmin(axis=1)
-    is_other = np.ones(y.shape, dtype=bool)
-    is_other[rows, first] = False
-    y = y - y[rows, first][:, np.newaxis]
-    others = y[is_other].reshape(n_rows, n_classes - 1)
-    label = np.broadcast_to(classes, y.shape)[is_other].reshape(others.shape)
-    residual = partial(_log_excess, losses, others, label, first)
-
-    at_zero, _ = residual(np.zeros(n_rows))
-    low = np.where(at_zero < 0, 0.0, lower_bound(residual, np.zeros(n_rows)))
-    # At a larger m the others have more than at 0, and softplus(m) > m
-    high = np.where(at_zero < 0, math.log(2.0) - at_zero, 0.0)
-    start = -np.logaddexp.reduce(others, axis=1) / _slope(losses, first, np.zeros(n_rows))
-    m = increasing_root(residual, low, high, start)
-
-    margins = np.empty_like(y)
-    margins[rows, first] = m
-    margins[is_other] = _margin_at(losses, label, others + _term(losses, first, m)[:, np.newaxis]).ravel()
-    return -np.logaddexp(0.0, -margins)
-
-
-def _log_excess(
-    losses: tuple[MarginLoss, ...],
-    others: FloatArray,
-    label: NDArray[np.intp],
-    first: NDArray[np.intp],
-    m: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return log Σ p of the others less log(1 - p) of the class `first` of margin m, and its slope in m.
-
-    `others` are the terms of the others, of the classes `label`, less the one of that class.
-    """
-    margins = _margin_at(losses, label, others + _term(losses, first, m)[:, np.newaxis])
-    log_p = -np.logaddexp(0.0, -margins)
-    log_sum = np.logaddexp.reduce(log_p, axis=1)
-    share = np.where(margins < 0, np.exp(log_p - log_sum[:, np.newaxis]), 0.0)
-    rise = (share * expit(-margins) / _slope(losses, label, margins)).sum(axis=1)
-    return log_sum + np.logaddexp(0.0, m), expit(m) + rise * _slope(losses, first, m)
-
-
-def _margin_at(losses: tuple[MarginLoss, ...], label: NDArray[np.intp], value: FloatArray) -> FloatArray:
-    """Return the margin m <= 0 at which the `link_term` is `value`, or 0 where there is none."""
-    zero = np.zeros_like(value)
-    at_zero = _term(losses, label, zero)
-    target = np.minimum(value, at_zero)
-
-    def residual(m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return _term(losses, label, m) - target, _slope(losses, label, m)
-
-    # far to the left the term is m, and a constant
-    m = increasing_root(residual, lower_bound(residual, zero), zero, np.minimum(target, 0.0))
-    return np.where(value < at_zero, m, 0.0)

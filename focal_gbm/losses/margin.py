@@ -184,6 +184,19 @@ class MarginLoss(ABC):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(m.q - m.p + h / g)
 
+    def link_curvature(self, m: Margin) -> FloatArray:
+        """Return the derivative of `link_slope`, for the exact Hessian in the log-odds.
+
+        Raises
+        ------
+        NotImplementedError
+            If the loss does not state it: that Hessian alone needs it.
+        """
+        raise NotImplementedError(
+            f'hessian="exact" with focal_link="logit" needs {type(self).__name__}.link_curvature, which it '
+            'does not have: use hessian="expected".'
+        )
+
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return the link term of the margin z less that of -z: the logit of two classes of this loss.
 
@@ -245,7 +258,7 @@ def by_class(losses: Sequence[MarginLoss], method: str, m: Margin, label: NDArra
     losses : sequence of MarginLoss
         One for all classes, or one a class.
     method : str
-        "value", "link_term" or "link_slope".
+        "value", "link_term", "link_slope" or "link_curvature".
     m : Margin
     label : ndarray of int
         The class of every element, of a shape that broadcasts to that of the margins.

@@ -9,11 +9,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._validation import FloatArray, check_binary_labels
+from focal_gbm._validation import FloatArray, check_binary_labels, check_raw_prediction
 from focal_gbm.losses.base import Loss, Targets
-from focal_gbm.losses.links import MultilabelFocalLink
+from focal_gbm.losses.links import BinaryFocalLink
 from focal_gbm.losses.margin import MarginLoss
 from focal_gbm.losses.sigmoid import BinaryFocalLoss
+
+
+@dataclass(frozen=True)
+class MultilabelFocalLink:
+    """A binary focal link for each label.
+
+    Parameters
+    ----------
+    columns : tuple of BinaryFocalLink
+    """
+
+    columns: tuple[BinaryFocalLink, ...]
+
+    def inverse(self, raw_prediction: ArrayLike) -> FloatArray:
+        """Return P(label = 1) for every label, of the shape (n_samples, n_labels) and dtype of the scores."""
+        z = check_raw_prediction(raw_prediction)
+        return np.stack([link.inverse(z[..., j]) for j, link in enumerate(self.columns)], axis=-1)
+
+    probabilities = inverse
+
+    @cached_property
+    def of_score(self) -> MultilabelFocalLink:
+        """The link of γ=0 without weights: σ(z), what the booster alone predicts."""
+        return MultilabelFocalLink(tuple(column.of_score for column in self.columns))
+
+    def log_loss(self, labels: NDArray[np.bool_], raw_prediction: FloatArray) -> FloatArray:
+        """Return -log P(label) for every row and label, in nats."""
+        columns = [link.log_loss(labels[:, j], raw_prediction[:, j]) for j, link in enumerate(self.columns)]
+        return np.stack(columns, axis=-1)
+
+    def link(self, probability: ArrayLike) -> FloatArray:
+        """Return the scores of given probabilities of shape (n_samples, n_labels) or (n_labels,)."""
+        eta = np.asarray(probability, dtype=np.float64)
+        return np.stack([link.link(eta[..., j]) for j, link in enumerate(self.columns)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -40,12 +74,19 @@ class MultilabelFocalLoss(Loss, kind="multilabel"):
         columns = tuple(self.columns)
         if not columns or not all(isinstance(column, BinaryFocalLoss) for column in columns):
             raise TypeError(f"columns must hold one BinaryFocalLoss a label, got {self.columns!r}.")
+        if len(links := {column.focal_link for column in columns}) > 1:
+            raise ValueError(f"columns must have one focal_link, got {sorted(links)}.")
         object.__setattr__(self, "columns", columns)
 
     @cached_property
     def link(self) -> MultilabelFocalLink:
         """The closed form between score and probability, label by label."""
         return MultilabelFocalLink(tuple(column.link for column in self.columns))
+
+    @property
+    def focal_link(self) -> str:  # type: ignore[override]
+        """Whether raw predictions are focal scores or log-odds."""
+        return self.columns[0].focal_link
 
     @property
     def n_labels(self) -> int:
@@ -108,12 +149,12 @@ class MultilabelFocalLoss(Loss, kind="multilabel"):
         pairs = zip(self.columns, scales, strict=True)
         return [pair for column, of_label in pairs for pair in column.weighted_losses(of_label)]
 
-    def hessian_at_start(self, class_counts: FloatArray, hessian: str, factor: float = 1.0) -> FloatArray:
+    def hessian_at_start(self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0) -> FloatArray:
         """Return the sum of the Hessian over rows at the best constant, one number a label."""
         pairs = zip(self.columns, class_counts, strict=True)
         return np.concatenate([column.hessian_at_start(counts, hessian, factor) for column, counts in pairs])
 
-    def log_loss_scale(self, class_counts: FloatArray, hessian: str = "floored") -> tuple[float, ...]:
+    def log_loss_scale(self, class_counts: FloatArray, hessian: str | None = None) -> tuple[float, ...]:
         """Return the factor of each label; see `Loss.log_loss_scale`."""
         pairs = zip(self.columns, class_counts, strict=True)
         return tuple(column.log_loss_scale(counts, hessian) for column, counts in pairs)
@@ -121,6 +162,11 @@ class MultilabelFocalLoss(Loss, kind="multilabel"):
     def log_loss(self) -> MultilabelFocalLoss:
         """Return the log loss with the same class weights."""
         return MultilabelFocalLoss(tuple(column.log_loss() for column in self.columns))
+
+    def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
+        """Return whether the focal score is positive, for each label."""
+        columns = [column.decide(raw_prediction[:, j]) for j, column in enumerate(self.columns)]
+        return np.column_stack(columns)
 
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return the scores of which σ is `probability`."""

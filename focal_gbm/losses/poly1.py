@@ -90,6 +90,14 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         gamma, c = self.gamma, self._c
         return m.q + gamma * m.p + (gamma * (m.p - m.r) - c * m.p * m.q) / (1.0 + gamma * m.r + c * m.p)
 
+    def link_curvature(self, m: Margin) -> FloatArray:
+        """Return the derivative of that, (γ-1) p q - D''/D + (D'/D)², D = 1 + γ r + c p."""
+        gamma, c, pq = self.gamma, self._c, m.p * m.q
+        total = 1.0 + gamma * m.r + c * m.p
+        first = (gamma * (m.r - m.p) + c * pq) / total
+        second = (gamma * (m.r - m.p - pq) + c * pq * (m.q - m.p)) / total
+        return np.asarray((gamma - 1.0) * pq - second + first * first)
+
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
         of_0, of_1 = np.log1p(self.gamma * pair.r + self._c * pair.p)

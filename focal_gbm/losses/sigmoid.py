@@ -17,11 +17,14 @@ from focal_gbm._validation import (
     FloatArray,
     Gamma,
     check_binary_labels,
+    check_choice,
     check_class_weights,
     check_sample_weight,
 )
-from focal_gbm.losses.base import DEFAULT_GAMMA, LossOfClasses, Targets, check_margin_losses
+from focal_gbm.losses.base import DEFAULT_GAMMA, LINKS, Targets
+from focal_gbm.losses.classes import LossOfClasses, check_margin_losses
 from focal_gbm.losses.links import BinaryFocalLink
+from focal_gbm.losses.logit import write_derivatives
 from focal_gbm.losses.margin import Margin, MarginLoss, by_class, derivatives_by_class, odds_of
 
 
@@ -48,6 +51,10 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
         - two positive numbers: (α_0, α_1).
     margin_loss : None or MarginLoss, default=None
         The loss of the margin; None is the focal loss of `gamma`. Any other has parameters of its own.
+    focal_link : {"focal", "logit"}, default="focal"
+        Whether raw predictions are the scores z, or the log-odds f that `score_link` makes of them. Of the
+        log-odds σ is the probability, and derivatives are with respect to them (see
+        `focal_gbm.losses.logit`).
 
     References
     ----------
@@ -75,8 +82,10 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
     gamma: Gamma = DEFAULT_GAMMA
     alpha: float | tuple[float, float] | None = None
     margin_loss: MarginLoss | None = None
+    focal_link: str = "focal"
 
     def __post_init__(self) -> None:
+        check_choice(self.focal_link, LINKS, "focal_link")
         object.__setattr__(self, "gamma", check_margin_losses(self.gamma, self.margin_loss, 2))
         if self.alpha is None:
             return
@@ -97,8 +106,8 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
         return 1.0 - self.alpha, self.alpha
 
     @cached_property
-    def link(self) -> BinaryFocalLink:
-        """The closed form between score and probability."""
+    def score_link(self) -> BinaryFocalLink:
+        """The closed form between focal score and probability."""
         return BinaryFocalLink(self.gamma, self.class_weights, self.margin_loss)
 
     def fit_intercept_only(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -131,7 +140,8 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
         largest = np.finfo(z.dtype).max
         for rows in row_blocks(len(z)):
             part = targets.rows(rows)
-            minus_m = np.where(part.label, -z[rows], z[rows])
+            score = self.focal_scores(z[rows])
+            minus_m = np.where(part.label, -score, score)
             factor = self.row_factor(part, z.dtype)
             if factor is not None:  # finite, as a weight of 0 times infinity is NaN
                 minus_m = np.clip(minus_m, -largest, largest)
@@ -151,6 +161,9 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
         hessian_factor: float = 1.0,
     ) -> None:
         """Write gradient and Hessian of `scale` times the loss; see `Loss.gradient_hessian_prepared`."""
+        if self.focal_link == "logit":
+            write_derivatives(self, targets, z, hessian, gradient, second, scale, hessian_factor)
+            return
         for rows in row_blocks(len(z)):
             part = targets.rows(rows)
             odds = odds_of(np.where(part.label, -z[rows], z[rows]))
@@ -163,6 +176,16 @@ class BinaryFocalLoss(LossOfClasses, kind="binary"):
                 h *= factor
             gradient[rows] = np.where(part.label, -g, g)
             second[rows] = h
+
+    def margins(self, raw_prediction: FloatArray) -> FloatArray:
+        """Return the margins -z and z, of shape (2, n_samples)."""
+        z = self.focal_scores(raw_prediction)
+        return np.stack([-z, z])
+
+    def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
+        """Return whether the focal score is positive, for each row."""
+        threshold = 0.0 if self.focal_link == "focal" else float(self.score_link.posterior_logit(0.0))
+        return (raw_prediction > threshold).astype(np.intp)
 
     def raw_prediction_of(self, probability: FloatArray) -> FloatArray:
         """Return the scores of which σ is `probability`."""

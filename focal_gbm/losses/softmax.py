@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._arrays import row_blocks, smallest_integers
-from focal_gbm._validation import FloatArray, Gamma, check_class_weights, check_sample_weight
-from focal_gbm.losses.base import DEFAULT_GAMMA, LossOfClasses, Targets, check_margin_losses
+from focal_gbm._validation import FloatArray, Gamma, check_choice, check_class_weights, check_sample_weight
+from focal_gbm.losses.base import DEFAULT_GAMMA, LINKS, Targets
+from focal_gbm.losses.classes import LossOfClasses, check_margin_losses
+from focal_gbm.losses.inversion import margins_of
 from focal_gbm.losses.links import MulticlassFocalLink
+from focal_gbm.losses.logit import write_derivatives
 from focal_gbm.losses.margin import Margin, MarginLoss, by_class, derivatives_by_class, odds_of
 
 
@@ -45,6 +48,10 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         Positive weights of the classes; ``None`` means that all are 1.
     margin_loss : None or MarginLoss, default=None
         The loss of the margin; None is the focal loss of `gamma`. Any other has parameters of its own.
+    focal_link : {"focal", "logit"}, default="focal"
+        Whether raw predictions are the scores z, or the logarithms f of the probabilities that `score_link`
+        makes of them, but for a constant a row. Of those softmax is the probabilities, and derivatives are
+        with respect to them (see `focal_gbm.losses.logit`).
 
     References
     ----------
@@ -73,6 +80,7 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
     gamma: Gamma = DEFAULT_GAMMA
     alpha: tuple[float, ...] | None = None
     margin_loss: MarginLoss | None = None
+    focal_link: str = "focal"
 
     def __post_init__(self) -> None:
         n_classes: Any = self.n_classes
@@ -83,6 +91,7 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         if n_classes < 2:
             raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
         object.__setattr__(self, "n_classes", int(n_classes))
+        check_choice(self.focal_link, LINKS, "focal_link")
         gamma = check_margin_losses(self.gamma, self.margin_loss, self.n_classes)
         object.__setattr__(self, "gamma", gamma)
         if self.alpha is not None:
@@ -94,8 +103,8 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         return (1.0,) * self.n_classes if self.alpha is None else self.alpha
 
     @cached_property
-    def link(self) -> MulticlassFocalLink:
-        """The closed form between scores and probabilities."""
+    def score_link(self) -> MulticlassFocalLink:
+        """The closed form between focal scores and probabilities."""
         return MulticlassFocalLink(self.gamma, self.class_weights, self.margin_loss)
 
     def fit_intercept_only(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> FloatArray:
@@ -148,7 +157,7 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         largest = np.finfo(z.dtype).max
         for rows in row_blocks(*z.shape):
             part = targets.rows(rows)
-            others = _OtherClasses.of(z[rows], part.label)
+            others = _OtherClasses.of(self.focal_scores(z[rows]), part.label)
             # capped, as a weight of 0 times infinity is NaN
             minus_m = np.clip(others.gap, -largest, largest) + np.log(others.total)
             value = by_class(self.margin_losses, "value", Margin(others.odds, minus_m), part.label)
@@ -168,6 +177,9 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         hessian_factor: float = 1.0,
     ) -> None:
         """Write gradient and diagonal Hessian; see `Loss.gradient_hessian_prepared`."""
+        if self.focal_link == "logit":
+            write_derivatives(self, targets, z, hessian, gradient, second, scale, hessian_factor)
+            return
         for rows in row_blocks(*z.shape):
             part = targets.rows(rows)
             others = _OtherClasses.of(z[rows], part.label)
@@ -199,8 +211,16 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
         return np.asarray(np.log(probability))
 
     def decide(self, raw_prediction: FloatArray) -> NDArray[np.intp]:
-        """Return the index of the class with the largest score, for each row."""
-        return np.asarray(raw_prediction.argmax(axis=1))
+        """Return the index of the class with the largest focal score, for each row."""
+        if self.focal_link == "logit" and len(self.margin_losses) > 1:
+            return np.asarray(self.focal_scores(raw_prediction).argmax(axis=1))
+        # one increasing function of all log-odds plus log α keeps their order
+        shift = 0.0 if self.focal_link == "focal" else np.log(self.class_weights)
+        return np.asarray((raw_prediction + shift).argmax(axis=1))
+
+    def margins(self, raw_prediction: FloatArray) -> FloatArray:
+        """Return the margin of every class, of shape (n_classes, n_samples)."""
+        return margins_of(self.focal_scores(raw_prediction).T)
 
     def hessian_factor(self, of_softmax: Any) -> float:
         """Return a library's own factor of its softmax."""

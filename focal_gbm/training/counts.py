@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from focal_gbm._validation import FloatArray, check_choice, check_sample_weight
-from focal_gbm.losses import HESSIANS, BinaryFocalLoss, MarginLoss, MulticlassFocalLoss
+from focal_gbm.losses import BinaryFocalLoss, MarginLoss, MulticlassFocalLoss
 from focal_gbm.training.alpha import resolve_alpha
 from focal_gbm.training.labels import as_target, check_class_counts, check_two_classes, encode_labels
 from focal_gbm.training.objective import FocalObjective
@@ -129,19 +129,23 @@ class ClassCounts:
             encode_labels(self.classes, classes, name)
 
     def loss(
-        self, gamma: Any = 2.0, alpha: Any = None, margin_loss: MarginLoss | None = None
+        self,
+        gamma: Any = 2.0,
+        alpha: Any = None,
+        margin_loss: MarginLoss | None = None,
+        focal_link: str = "focal",
     ) -> BinaryFocalLoss | MulticlassFocalLoss:
         """Return the loss of these classes.
 
         Parameters
         ----------
-        gamma, alpha, margin_loss
-            As `focal_gamma`, `focal_alpha` and `margin_loss` of the estimators: "balanced" and "effective"
-            are of these counts.
+        gamma, alpha, margin_loss, focal_link
+            As `focal_gamma`, `focal_alpha`, `margin_loss` and `focal_link` of the estimators: "balanced" and
+            "effective" are of these counts.
         """
         self._check()
         weights = resolve_alpha(alpha, self.classes, self.counts, "alpha")
-        return loss_of_classes(self.classes, gamma, weights, margin_loss)
+        return loss_of_classes(self.classes, gamma, weights, margin_loss, focal_link)
 
     def objective(
         self,
@@ -149,8 +153,9 @@ class ClassCounts:
         gamma: Any = 2.0,
         alpha: Any = None,
         margin_loss: MarginLoss | None = None,
+        focal_link: str = "focal",
         *,
-        hessian: str = "floored",
+        hessian: str | None = None,
         scale: float | str = "log-loss",
     ) -> Objective:
         """Return the objective that the estimators train with on a data set of these counts.
@@ -159,14 +164,14 @@ class ClassCounts:
         ----------
         objective : {FocalXGBObjective, FocalLGBMObjective}
             The objective of the library.
-        gamma, alpha, margin_loss
+        gamma, alpha, margin_loss, focal_link
             As in `loss`; the loss is the objective's attribute `loss`.
-        hessian : {"floored", "exact", "majorizing"}, default="floored"
+        hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
         scale : "log-loss" or float, default="log-loss"
             As `focal_scale` of the estimators.
         """
-        check_choice(hessian, HESSIANS, "hessian")
-        loss = self.loss(gamma, alpha, margin_loss)
+        loss = self.loss(gamma, alpha, margin_loss, focal_link)
+        hessian = loss.hessian_of(hessian)
         if isinstance(scale, str):
             check_choice(scale, SCALES, "scale")
             scale = float(loss.log_loss_scale(self.counts, hessian))

@@ -22,7 +22,8 @@ class FocalClassifierMixin:
     focal_alpha: Any
     margin_loss: MarginLoss | None
     focal_scale: float | str
-    hessian: str
+    focal_link: str
+    hessian: str | None
     probability: str
     _focal_state: FocalState
 
@@ -119,5 +120,5 @@ class FocalClassifierMixin:
             f"base rate. {why}"
         )
 
-    def _state_as_json(self, **more: Any) -> str:
-        return state_to_json(self._state(), {name: getattr(self, name) for name in FOCAL_PARAMETERS}, **more)
+    def _state_as_json(self, state: FocalState, **more: Any) -> str:
+        return state_to_json(state, {name: getattr(self, name) for name in FOCAL_PARAMETERS}, **more)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction
+from focal_gbm.kernels.cpu import sum_of_losses
 from focal_gbm.losses import BinaryFocalLoss, Loss, MulticlassFocalLoss
 from focal_gbm.training.alpha import weights_by_label
 from focal_gbm.training.gamma import resolve_gamma
@@ -23,10 +24,9 @@ def mean_focal_loss(
 
     It is summed in float64 whatever the dtype of the prediction.
     """
-    values = loss.loss(y_true, raw_prediction, sample_weight)
-    total = float(values.sum(dtype=np.float64)) / loss.n_labels
+    total = sum_of_losses(loss, y_true, raw_prediction, sample_weight) / loss.n_labels
     if sample_weight is None:
-        return total / len(values)
+        return total / len(np.asarray(raw_prediction))
     return total / float(np.sum(sample_weight, dtype=np.float64))
 
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._validation import FloatArray, check_choice, check_raw_prediction, check_sample_weight
+from focal_gbm._validation import FloatArray, check_raw_prediction, check_sample_weight
 from focal_gbm.kernels.cpu import CompiledKernel, PlainKernel, cpu_kernel
 from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.kernels.task import Task, raise_if_results_not_finite
 from focal_gbm.kernels.threads import Threads
-from focal_gbm.losses import HESSIANS, BinaryFocalLoss, Loss
+from focal_gbm.losses import BinaryFocalLoss, Loss
 from focal_gbm.training.library import Library
 
 #: With so many last bits of a float32 gradient zero, so is the product with a whole weight up to 2^bits, and
@@ -55,7 +55,7 @@ class BoundObjective:
         is_small = len(task.labels) <= library.exact_rows
         self.on_device = (
             cuda_kernel(str(device), task)
-            if library.takes_cuda and is_cuda(device) and not is_small
+            if library.takes_cuda and is_cuda(device) and not is_small and task.loss.focal_link == "focal"
             else None
         )
         if self.on_device is not None:
@@ -114,7 +114,7 @@ class FocalObjective:
     loss : BinaryFocalLoss, MulticlassFocalLoss or MultilabelFocalLoss, default=BinaryFocalLoss()
         The loss, with its γ and α. Many classes need the library's ``num_class``; many labels are
         XGBoost's alone.
-    hessian : {"floored", "exact", "majorizing"}, default="floored"
+    hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
         The second derivative handed to the library, see `BinaryFocalLoss.gradient_hessian`. For many
         classes it carries the library's own factor at γ=0, 2 in XGBoost and K/(K-1) in LightGBM.
     scale : float or tuple of floats, default=1.0
@@ -128,7 +128,7 @@ class FocalObjective:
     """
 
     loss: Loss = field(default_factory=BinaryFocalLoss)
-    hessian: str = "floored"
+    hessian: str | None = None
     scale: float | tuple[float, ...] = 1.0
     n_jobs: int | None = None
     # Labels and weights of the last call with what was prepared from them: libraries hand over equal
@@ -140,7 +140,7 @@ class FocalObjective:
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
             raise TypeError(f"loss must be a focal loss, got {self.loss!r} ({type(self.loss).__name__}).")
-        check_choice(self.hessian, HESSIANS, "hessian")
+        object.__setattr__(self, "hessian", self.loss.hessian_of(self.hessian))
         scale = np.asarray(self.scale, dtype=np.float64)
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError(f"scale must be finite and > 0, got {self.scale!r}.")
@@ -202,7 +202,8 @@ class FocalObjective:
         return out
 
     def _task(self, labels: NDArray[Any], weight: FloatArray | None) -> Task:
-        return Task(self.loss, self.hessian, self.scale, self.hessian_factor, labels, weight)
+        hessian = self.loss.hessian_of(self.hessian)
+        return Task(self.loss, hessian, self.scale, self.hessian_factor, labels, weight)
 
     def _kernel(self, y_true: Any, sample_weight: Any) -> PlainKernel | CompiledKernel:
         last = self._last

@@ -15,14 +15,13 @@ from sklearn.utils.validation import check_consistent_length
 from focal_gbm._arrays import smallest_integers
 from focal_gbm._validation import FloatArray, check_choice, check_sample_weight
 from focal_gbm.losses import (
-    HESSIANS,
     BinaryFocalLoss,
     Loss,
     MarginLoss,
     MulticlassFocalLoss,
     MultilabelFocalLoss,
 )
-from focal_gbm.losses.base import DEFAULT_GAMMA
+from focal_gbm.losses.base import DEFAULT_GAMMA, HESSIANS, LINKS
 from focal_gbm.losses.margin import check_margin_loss
 from focal_gbm.training.alpha import resolve_alpha
 from focal_gbm.training.gamma import resolve_gamma
@@ -106,12 +105,17 @@ class FocalParameters:
     focal_gamma: Any
     focal_alpha: Any
     margin_loss: MarginLoss | None
+    focal_link: str
     focal_scale: float | str
-    hessian: str
+    hessian: str | None
     probability: str
 
     def __post_init__(self) -> None:
-        check_choice(self.hessian, HESSIANS, "hessian")
+        check_choice(self.focal_link, LINKS, "focal_link")
+        if self.hessian is not None:
+            check_choice(
+                self.hessian, HESSIANS[self.focal_link], f"hessian with focal_link={self.focal_link!r}"
+            )
         check_choice(self.probability, PROBABILITIES, "probability")
         check_margin_loss(self.margin_loss)
         gamma = self.focal_gamma
@@ -123,7 +127,7 @@ class FocalParameters:
 
     def loss(self, classes: NDArray[Any], weights: tuple[float, ...] | None) -> Any:
         """Return the loss of these classes with these class weights."""
-        return loss_of_classes(classes, self.focal_gamma, weights, self.margin_loss, "focal_gamma")
+        return loss_of_classes(classes, self.focal_gamma, weights, self.margin_loss, self.focal_link, "focal_gamma")
 
     def scale(self, loss: Loss, class_counts: FloatArray) -> float | tuple[float, ...]:
         """Return the number that multiplies the loss, or one a label."""
@@ -214,13 +218,14 @@ def loss_of_classes(
     gamma: Any,
     weights: tuple[float, ...] | None,
     margin_loss: MarginLoss | None = None,
+    focal_link: str = "focal",
     name: str = "gamma",
 ) -> BinaryFocalLoss | MulticlassFocalLoss:
     """Return the loss of two classes or of more, with a γ as a user writes it."""
     gamma = resolve_gamma(gamma, classes, name)
     if len(classes) == 2:
-        return BinaryFocalLoss(gamma, weights, margin_loss)  # type: ignore[arg-type]
-    return MulticlassFocalLoss(len(classes), gamma, weights, margin_loss)
+        return BinaryFocalLoss(gamma, weights, margin_loss, focal_link)  # type: ignore[arg-type]
+    return MulticlassFocalLoss(len(classes), gamma, weights, margin_loss, focal_link)
 
 
 def _loss_of_labels(
@@ -234,7 +239,9 @@ def _loss_of_labels(
     for (name, gamma), (_, alpha), of_label in zip(gammas, alphas, counts, strict=True):
         weights = _class_weights(alpha, classes, of_label, alphas_of)
         of_classes = resolve_gamma(gamma, classes, name)
-        columns.append(BinaryFocalLoss(of_classes, weights, parameters.margin_loss))  # type: ignore[arg-type]
+        columns.append(
+            BinaryFocalLoss(of_classes, weights, parameters.margin_loss, parameters.focal_link)  # type: ignore[arg-type]
+        )
     return MultilabelFocalLoss(tuple(columns))
 
 

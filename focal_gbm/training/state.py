@@ -17,7 +17,9 @@ from focal_gbm.losses.base import loss_from_dict
 from focal_gbm.losses.margin import margin_loss_from_dict
 
 #: The parameters that the estimators add to their library's.
-FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "margin_loss", "focal_scale", "hessian", "probability")
+FOCAL_PARAMETERS = (
+    "focal_gamma", "focal_alpha", "margin_loss", "focal_link", "focal_scale", "hessian", "probability",
+)  # fmt: skip
 
 #: Class labels of a saved state take less: a damaged length of text must not ask for gigabytes.
 _MOST_BYTES = 2**27
@@ -61,6 +63,7 @@ def state_to_json(state: FocalState, parameters: Mapping[str, Any], **more: Any)
                 "focal_gamma": _by_class_to_json(parameters["focal_gamma"], "focal_gamma"),
                 "focal_alpha": _by_class_to_json(parameters["focal_alpha"], "focal_alpha"),
                 "margin_loss": None if margin_loss is None else margin_loss.to_dict(),
+                "focal_link": parameters["focal_link"],
                 "focal_scale": scale if isinstance(scale, str) else float(scale),
                 "hessian": parameters["hessian"],
                 "probability": parameters["probability"],

@@ -141,7 +141,7 @@ feature_weights
             data,
             obj=plan.objective,
             coll_cfg=self.coll_cfg,
-            **training_arguments(self, metrics, evals, self.early_stopping_rounds, verbose, previous),
+            **training_arguments(self, plan, metrics, evals, self.early_stopping_rounds, verbose, previous),
         )
         self._become(result["booster"], plan.state, result["history"])
         self._warn_if_no_split(plan)

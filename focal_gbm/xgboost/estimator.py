@@ -21,6 +21,7 @@ from focal_gbm.xgboost.library import XGBOOST
 from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
 from focal_gbm.xgboost.objective import FocalXGBObjective
+from focal_gbm.xgboost.parameters import DERIVED, FREE_OF_BINNING
 from focal_gbm.xgboost.private import set_booster, without_booster
 from focal_gbm.xgboost.training import (
     EvaluationSets,
@@ -32,23 +33,6 @@ from focal_gbm.xgboost.training import (
     training_params,
     why_no_split,
 )
-
-#: The parameters that `matrices` does not read.
-_FREE_OF_BINNING = frozenset(
-    {
-        *FOCAL_PARAMETERS, "base_score", "callbacks", "colsample_bylevel", "colsample_bynode",
-        "colsample_bytree", "eval_metric", "gamma", "grow_policy", "importance_type",
-        "interaction_constraints", "learning_rate",
-        "max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth", "max_leaves",
-        "min_child_weight", "monotone_constraints", "multi_strategy", "n_estimators", "num_parallel_tree",
-        "random_state", "reg_alpha", "reg_lambda", "sampling_method", "scale_pos_weight", "subsample",
-        "verbosity",
-    }
-)  # fmt: skip
-
-
-#: What the booster is not told as the user says it: `fit` derives it from the labels.
-_DERIVED_PARAMETERS = ("objective", "base_score", "eval_metric", "num_class", "scale_pos_weight")
 
 
 class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
@@ -80,12 +64,18 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         The loss; None is the focal loss of `focal_gamma`. `focal_gbm.losses.Poly1Focal` is another, and so is
         any `focal_gbm.losses.MarginLoss` of your own: each has parameters of its own, and `focal_gamma` is
         left alone beside it.
+    focal_link : {"focal", "logit"}, default="focal"
+        What is boosted: the focal scores z, which `predict_proba` turns into probabilities, or the log-odds
+        themselves. With "logit" the booster is an ordinary logistic or softmax model, whose own predictions,
+        SHAP values and exported forms are the probabilities. Where a score or a raw prediction is said
+        below, it is then the log-odds.
     focal_scale : "log-loss" or float, default="log-loss"
         Multiplies the loss. It changes no minimum, only the size of Hessians beside
         `min_child_weight`, `reg_lambda` and the like. "log-loss" keeps the meaning that these have for
         the log loss, see `BinaryFocalLoss.log_loss_scale`; 1.0 is the loss as published.
-    hessian : {"floored", "exact", "majorizing"}, default="floored"
-        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`.
+    hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
+        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`. None is "floored", with
+        ``focal_link="logit"`` "expected".
     probability : {"posterior", "score"}, default="posterior"
         What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
         the booster alone predicts. Read at prediction time.
@@ -123,8 +113,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         focal_gamma: Any = 2.0,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
+        focal_link: str = "focal",
         focal_scale: float | str = "log-loss",
-        hessian: str = "floored",
+        hessian: str | None = None,
         probability: str = "posterior",
         objective: str | None = "binary:logistic",
         **kwargs: Any,
@@ -132,13 +123,14 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.margin_loss = margin_loss
+        self.focal_link = focal_link
         self.focal_scale = focal_scale
         self.hessian = hessian
         self.probability = probability
         super().__init__(objective=objective, **kwargs)
 
     _objective_class = FocalXGBObjective
-    _free_of_binning = _FREE_OF_BINNING
+    _free_of_binning = FREE_OF_BINNING
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -151,7 +143,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             super().set_params(**params)
         if booster is not None:
             others = self.get_xgb_params().items()
-            booster.set_param({name: value for name, value in others if name not in _DERIVED_PARAMETERS})
+            booster.set_param({name: value for name, value in others if name not in DERIVED})
         return self
 
     def get_xgb_params(self) -> dict[str, Any]:
@@ -278,7 +270,7 @@ feature_weights
         super().save_model(fname)
 
     def _store_state(self) -> None:
-        self.get_booster().set_attr(**{STATE: self._state_as_json()})
+        self.get_booster().set_attr(**{STATE: self._state_as_json(self._state())})
 
     def load_model(self, fname: Any) -> None:
         """Load a model saved by `save_model` of this class, or by its booster.
@@ -360,7 +352,7 @@ feature_weights
             data.train,
             obj=objective,
             evals_result=history,
-            **training_arguments(self, metrics, evals, early_stopping_rounds, verbose, previous),
+            **training_arguments(self, plan, metrics, evals, early_stopping_rounds, verbose, previous),
         )
         self._become(booster, plan.state, history)
         self._warn_if_no_split(plan)

@@ -28,7 +28,7 @@ _OF_PROBABILITY = {
 #: another order over the rows than its scores.
 _SCALED_METRICS = {
     "binary": _OF_PROBABILITY,
-    "multiclass": {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc"},
+    "multiclass": {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc", "merror": "error"},
     "multilabel": _OF_PROBABILITY,
 }
 
@@ -56,6 +56,8 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         loss = evaluation.state.loss
         self._data = {id(data): (loss.smallest_labels(codes), weight) for data, _, codes, weight in evals}
         own, scaled = _OWN_METRICS[loss.kind], _SCALED_METRICS[loss.kind]
+        if loss.focal_link == "logit":  # α can move the decision off the middle, where XGBoost has it
+            own = tuple(name for name in own if name not in ("error", "merror"))
         self._names = {name: id(data) for data, name, _, _ in evals}
         self._values: dict[int, list[tuple[str, float]]] = {}
         #: (name, kind or callable, threshold)

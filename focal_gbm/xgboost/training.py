@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import xgboost
 from numpy.typing import ArrayLike
 
 from focal_gbm._validation import check_sample_weight, per_evaluation_set
+from focal_gbm.training.continuation import check_goes_on
 from focal_gbm.training.plan import Plan, Rows, Target
 from focal_gbm.training.state import state_from_json
 from focal_gbm.xgboost.library import KINDS
@@ -151,8 +153,27 @@ def bins_ahead(model: Any) -> bool:
     )
 
 
+class StateEntry(xgboost.callback.TrainingCallback):
+    """Write our part of the model before the first round, so that what a checkpoint saves has it.
+
+    Parameters
+    ----------
+    text : str
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def before_training(self, model: Any) -> Any:
+        """Write it; XGBoost calls this once."""
+        model.set_attr(**{STATE: self._text})
+        return model
+
+
 def training_arguments(
     model: Any,
+    plan: Plan,
     metrics: EvalMetrics,
     evals: list[tuple[Any, str]],
     early_stopping_rounds: int | None,
@@ -160,6 +181,9 @@ def training_arguments(
     previous: xgboost.Booster | None,
 ) -> dict[str, Any]:
     """Return the arguments of `xgboost.train` and of `xgboost.dask.train`, but for parameters and matrix."""
+    callbacks = [metrics, *(model.callbacks or [])]
+    with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
+        callbacks.insert(0, StateEntry(model._state_as_json(plan.state)))
     return {
         "num_boost_round": model.get_num_boosting_rounds(),
         "evals": evals,
@@ -167,7 +191,7 @@ def training_arguments(
         "early_stopping_rounds": early_stopping_rounds,
         "verbose_eval": verbose,
         "xgb_model": previous,
-        "callbacks": [metrics, *(model.callbacks or [])],
+        "callbacks": callbacks,
     }
 
 
@@ -184,26 +208,28 @@ def previous_booster(xgb_model: Any, plan: Plan) -> xgboost.Booster | None:
             raise ValueError(f"xgb_model must be a model of XGBoost: {error}") from error
     if previous is None:
         return None
-    _check_same_classes(previous, plan)
+    _check_goes_on(previous, plan)
     # XGBoost would keep the best iteration, and predict without the trees to come
     previous = previous.copy()
     previous.set_attr(best_iteration=None, best_score=None)
     return previous
 
 
-def _check_same_classes(previous: xgboost.Booster, plan: Plan) -> None:
+def _check_goes_on(previous: xgboost.Booster, plan: Plan) -> None:
     shape = json.loads(previous.save_config())["learner"]["learner_model_param"]
     n_scores = max(int(shape["num_class"]), int(shape["num_target"]))
     saved = previous.attr(STATE)
-    classes = plan.state.classes  # a model of plain XGBoost knows none
+    classes, loss = plan.state.classes, None  # a model of plain XGBoost knows none
     if saved is not None:
-        classes = state_from_json(saved)[0].classes
+        state = state_from_json(saved)[0]
+        classes, loss = state.classes, state.loss
     if classes.tolist() != plan.state.classes.tolist():
         raise ValueError(
             f"xgb_model must have the classes of y, {plan.state.classes.tolist()}, got {classes.tolist()}."
         )
     if n_scores != len(plan.start):
         raise ValueError(f"xgb_model must have {len(plan.start)} scores a row for this y, got {n_scores}.")
+    check_goes_on(loss, plan.state.loss, "xgb_model")
 
 
 def why_no_split(model: Any, plan: Plan) -> str | None:
