@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm.kernels.formula import HESSIANS, LINKS, LOSSES, Formula
-from focal_gbm.kernels.tables import STEPS_PER_UNIT, attention_tables
+from focal_gbm.kernels.tables import STEPS_PER_UNIT, attention_tables, share_tables
 from focal_gbm.kernels.threads import Threads
 
 #: In the order of job.h.
@@ -54,6 +54,10 @@ def library() -> ctypes.CDLL | None:
         if path.suffix in (".so", ".dylib", ".dll"):
             loaded = ctypes.CDLL(str(path))
             loaded.focal_n_blocks.restype = ctypes.c_int64
+            loaded.focal_table_of_share.restype = None
+            loaded.focal_table_of_share.argtypes = (
+                ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p,
+            )  # fmt: skip
             loaded.focal_run.restype = None
             loaded.focal_run.argtypes = (ctypes.c_void_p, *[ctypes.c_int] * 3, *[ctypes.c_void_p] * 3)
             return loaded
@@ -226,7 +230,10 @@ class _Tables:
     """The logit link's tables in one type, as the library takes them; `address` None if there are none."""
 
     def __init__(self, formula: Formula, dtype: np.dtype[Any]) -> None:
-        tables = attention_tables(formula, _derivatives) if formula.loss == "sigmoid" else None
+        if formula.loss == "sigmoid":
+            tables = attention_tables(formula, _derivatives)
+        else:
+            tables = share_tables(formula, _table_of_share)
         self.address: int | None = None
         if tables is None:
             return
@@ -241,6 +248,12 @@ def _derivatives(formula: Formula, raw_prediction: NDArray[Any], label: int) -> 
     out = np.empty((2, len(raw_prediction)))
     Kernel(formula, np.full(len(raw_prediction), label)).gradient_hessian(raw_prediction, *out)
     return out
+
+
+def _table_of_share(gamma: float, first: int, n_nodes: int, steps_per_unit: float) -> NDArray[np.float64]:
+    nodes = np.empty((n_nodes, 4))
+    _library_at(None)[0].focal_table_of_share(gamma, first, n_nodes, steps_per_unit, nodes.ctypes.data)
+    return nodes
 
 
 def _library_at(level: str | None) -> tuple[ctypes.CDLL, int]:

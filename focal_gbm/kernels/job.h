@@ -11,7 +11,7 @@ typedef struct {
     double gamma, weight, log_weight;
 } ClassOfJob;
 
-/* A function at equal steps from `first` steps on: n_nodes pairs of REAL, its value and its slope times the step. */
+/* Functions at equal steps from `first` steps on: n_nodes, of two REAL a function, value and slope times the step. */
 typedef struct {
     int64_t first, n_nodes;
     const void *nodes;

@@ -2,6 +2,7 @@
 #ifndef SIGMOID_LOGIT_H
 #define SIGMOID_LOGIT_H
 #include "sigmoid.h"
+#include "table.h"
 
 /* Newton's steps for all rows of the block until none is long */
 static void scores_of_column(const Column *column, REAL *restrict z) {
@@ -32,29 +33,11 @@ static void attention_by_steps(const Column *column, REAL *restrict w, REAL *res
     }
 }
 
-/* The cubic through values and slopes at both ends of a step; beyond the ends of the table w is constant. Nodes lie
- * at whole multiples of a power of two, so that no digit of f is lost. Both ends of a row are fetched in one piece,
- * as most processors take longer to gather four numbers. */
 static void attention_by_table(const Column *column, const Job *job, const TableOfJob *table, REAL *restrict w) {
-    const int n = column->n, first = (int)table->first;
-    const REAL *restrict f = column->z, *restrict nodes = table->nodes;
-    const REAL per_unit = (REAL)job->steps_per_unit, low_end = (REAL)first;
-    const REAL high_end = (REAL)(first + table->n_nodes - 1);
-    int32_t node[MOST_ROWS];
-    REAL ends[4 * MOST_ROWS];
-    FOR_ROWS {
-        REAL x = MIN(MAX(f[i] * per_unit, low_end), high_end);
-        REAL whole = MAX(MIN(rounded(x - R(0.5)), high_end - 1), low_end);
-        w[i] = x - whole;
-        node[i] = (int32_t)whole - first;
-    }
-    FOR_ROWS memcpy(ends + 4 * i, nodes + 2 * node[i], 4 * sizeof(REAL));
-    FOR_ROWS {
-        REAL u = w[i], low = ends[4 * i], d_low = ends[4 * i + 1];
-        REAL rise = ends[4 * i + 2] - low, d_high = ends[4 * i + 3];
-        REAL cubic = d_low + d_high - R(2) * rise;
-        w[i] = low + u * (d_low + u * ((rise - d_low - cubic) + u * cubic));
-    }
+    const int n = column->n;
+    LookUp at;
+    look_up(n, column->z, NULL, table, 1, (REAL)job->steps_per_unit, &at);
+    FOR_ROWS w[i] = cubic_of(&at, i, 0, 1).value;
 }
 
 FUNCTION void logit_derivatives(Column *column, const REAL *restrict w, const REAL *restrict slope, int hessian) {
