@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from focal_gbm.kernels.formula import Formula
 
-#: Steps of a table in one unit of its argument, a power of two. Cubics through values and slopes are then right to
-#: 1e-7, which is all that gradients in float32 hold; those in float64 are searched for.
-STEPS_PER_UNIT = 8
+#: Steps of a table in one unit of its argument, a power of two. Cubics through values and slopes are right
+#: to 1e-7 for γ up to 5, which is all that gradients in float32 hold; those in float64 are searched for.
+STEPS_PER_UNIT = 16
 
 #: More nodes than these, for γ beyond 25 or so, are not looked up faster than the search goes.
-MOST_NODES = 16_384
+MOST_NODES = 32_768
 
 #: Scores beyond which the weight is constant to 1e-8 for γ=0; for others log(1+γ) further out.
 _REACH = 24.0
