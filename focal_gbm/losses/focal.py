@@ -70,11 +70,13 @@ class Focal(MarginLoss, name="focal"):
         """Return its derivative, q + γ p + γ (p - r) / (1 + γ r)."""
         return m.q + self.gamma * m.p + self.gamma * (m.p - m.r) / (1.0 + self.gamma * m.r)
 
-    def link_curvature(self, m: Margin) -> FloatArray:
-        """Return the derivative of that, (γ-1) p q + γ (p q + p - r) / (1 + γ r) + [γ (p - r) / (1 + γ r)]²."""
-        gamma, pq, total = self.gamma, m.p * m.q, 1.0 + self.gamma * m.r
-        first = gamma * (m.p - m.r) / total
-        return np.asarray((gamma - 1.0) * pq + gamma * (pq + m.p - m.r) / total + first * first)
+    def share_slope(self, m: Margin) -> FloatArray:
+        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r, E = D'/D, t' = q + γ p - E."""
+        gamma, slope = self.gamma, self.link_slope(m)
+        total = 1.0 + gamma * m.r
+        e = gamma * (m.r - m.p) / total
+        rest = gamma * m.p * (m.p + (m.q - 2.0 * (m.r - m.p)) / total)
+        return np.asarray((m.q - e) / slope * ((m.q + e) / slope) - rest / slope / slope)
 
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""

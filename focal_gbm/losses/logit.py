@@ -9,10 +9,9 @@ For a loss φ of the probability p of the true class and class weights α,
     E[hessian]  = Ā (diag π - π π')
 
 With the margin m_j of p_j and t = `link_term`, ``A = α g / t'`` and ``φ'/φ'' = p q / t'``. As
-``dm_j = (df_j - Σ_k π_k df_k) / t'_j``, the exact Hessian follows from t'', `link_curvature`:
+``dm_j = (df_j - Σ_k π_k df_k) / t'_j``, the exact Hessian follows from u = `share_slope`:
 
-    hessian_jj  = α_t h_t (π_j - δ_tj)² / t'_t² + A_t [ (t''_t / t'_t²) (π_j - δ_tj)²
-                  + π_j ( u_j (1 - π_j)² + π_j Σ_{k≠j} π_k u_k ) ],     u = (q - p - t''/t') / t'
+    hessian_jj  = A_t { (1 - u_t) (π_j - δ_tj)² + π_j [ u_j (1 - π_j)² + π_j Σ_{k≠j} π_k u_k ] }
 """
 
 from __future__ import annotations
@@ -81,12 +80,12 @@ class _Rows:
     ) -> tuple[FloatArray, FloatArray]:
         """Return gradient and Hessian, without sample weights."""
         true_class = label, np.arange(len(label))
-        g, h, _ = derivatives_by_class(self.losses, "exact", self.m, self.classes)
+        g, _, _ = derivatives_by_class(self.losses, "exact", self.m, self.classes)
         a = self.alpha * g / self.slope
         gradient = a[true_class] * self.pi
         gradient[true_class] = -(a * self.one_less_pi)[true_class]
         if hessian == "exact":
-            return gradient, hessian_factor * self._exact(true_class, a[true_class], h[true_class])
+            return gradient, hessian_factor * a[true_class] * self._exact(true_class)
         eta = np.exp(self.f - self.f.max(axis=0))
         a_mean = (eta * a).sum(axis=0) / eta.sum(axis=0)
         expected = hessian_factor * a_mean * self.pi * self.one_less_pi
@@ -96,15 +95,13 @@ class _Rows:
             expected = np.maximum(expected, floor * np.abs(gradient))
         return gradient, expected
 
-    def _exact(self, true_class: Any, a: FloatArray, h: FloatArray) -> FloatArray:
-        slope, pi = self.slope, self.pi
-        curvature = by_class(self.losses, "link_curvature", self.m, self.classes)
-        u = (self.m.q - self.m.p - curvature / slope) / slope
-        difference = pi.copy()  # less 1 for the true class, whose square is all that is needed
+    def _exact(self, true_class: Any) -> FloatArray:
+        """Return the exact Hessian over A_t."""
+        u, pi = by_class(self.losses, "share_slope", self.m, self.classes), self.pi
+        difference = pi.copy()  # from 1 for the true class; its square is all that is needed
         difference[true_class] = self.one_less_pi[true_class]
-        of_slope = self.alpha[true_class[0], 0] * h + a * curvature[true_class]
         of_pi = u * self.one_less_pi**2 + pi * sums_of_others(pi * u)
-        return np.asarray(of_slope * (difference / slope[true_class]) ** 2 + a * pi * of_pi)
+        return np.asarray((1.0 - u[true_class]) * difference**2 + pi * of_pi)
 
 
 def sums_of_others(x: FloatArray) -> FloatArray:

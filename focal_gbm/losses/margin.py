@@ -184,8 +184,11 @@ class MarginLoss(ABC):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(m.q - m.p + h / g)
 
-    def link_curvature(self, m: Margin) -> FloatArray:
-        """Return the derivative of `link_slope`, for the exact Hessian in the log-odds.
+    def share_slope(self, m: Margin) -> FloatArray:
+        """Return the derivative of ``log(p q / link_slope)`` in `link_term`, for the exact Hessian in log-odds.
+
+        That is ``[(q - p) t' - t''] / t'²`` with t' = `link_slope` and its derivative t'', arranged so that
+        nothing cancels where t' vanishes with q. Of the log loss it is 1.
 
         Raises
         ------
@@ -193,7 +196,7 @@ class MarginLoss(ABC):
             If the loss does not state it: that Hessian alone needs it.
         """
         raise NotImplementedError(
-            f'hessian="exact" with focal_link="logit" needs {type(self).__name__}.link_curvature, which it '
+            f'hessian="exact" with focal_link="logit" needs {type(self).__name__}.share_slope, which it '
             'does not have: use hessian="expected".'
         )
 
@@ -258,7 +261,7 @@ def by_class(losses: Sequence[MarginLoss], method: str, m: Margin, label: NDArra
     losses : sequence of MarginLoss
         One for all classes, or one a class.
     method : str
-        "value", "link_term", "link_slope" or "link_curvature".
+        "value", "link_term", "link_slope" or "share_slope".
     m : Margin
     label : ndarray of int
         The class of every element, of a shape that broadcasts to that of the margins.

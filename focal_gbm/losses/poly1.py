@@ -90,13 +90,13 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         gamma, c = self.gamma, self._c
         return m.q + gamma * m.p + (gamma * (m.p - m.r) - c * m.p * m.q) / (1.0 + gamma * m.r + c * m.p)
 
-    def link_curvature(self, m: Margin) -> FloatArray:
-        """Return the derivative of that, (γ-1) p q - D''/D + (D'/D)², D = 1 + γ r + c p."""
-        gamma, c, pq = self.gamma, self._c, m.p * m.q
-        total = 1.0 + gamma * m.r + c * m.p
-        first = (gamma * (m.r - m.p) + c * pq) / total
-        second = (gamma * (m.r - m.p - pq) + c * pq * (m.q - m.p)) / total
-        return np.asarray((gamma - 1.0) * pq - second + first * first)
+    def share_slope(self, m: Margin) -> FloatArray:
+        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r + c p, E = D'/D, t' = q + γ p - E."""
+        gamma, slope = self.gamma, self.link_slope(m)
+        total = 1.0 + gamma * m.r + self._c * m.p
+        e = (gamma * (m.r - m.p) + self._c * m.p * m.q) / total
+        rest = gamma * m.p * (m.p + (m.q - 2.0 * (m.r - m.p)) / total)
+        return np.asarray((m.q - e) / slope * ((m.q + e) / slope) - rest / slope / slope)
 
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
