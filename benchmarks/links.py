@@ -1,10 +1,11 @@
-"""Is the logit link as good as the focal link? Log loss and average precision on real tables, both libraries.
+"""Is the logit link as good as the focal link? Log loss and average precision on real tables.
 
-Every table of a folder of CSV files (the last column is the target), γ of 0.5, 1 and 2, repeated stratified folds,
-early stopping on the log loss of rows held out of the training part. Quotients are of log losses in geometric mean
-over folds: logit over focal link, and both over the library's own log loss. Their noise is the standard error over
-folds. `scale "1+γ"` is the logit link with `focal_scale` = 1 + γ, with which it weights confident rows as the log
-loss does, in the place of the scale that makes the Hessian at the start that of the log loss.
+Every table of a folder of CSV files (the last column is the target), both libraries, γ of 0.5, 1 and 2,
+repeated stratified folds, early stopping on the log loss of rows held out of the training part. Quotients are
+of log losses, in geometric mean over folds: logit over focal link, and both over the library's own log loss; their
+error is the standard error over folds. `scale "1+γ"` is the logit link with `focal_scale` = 1 + γ, with which
+it weights confident rows as the log loss does, in the place of the scale that makes the Hessian at the start
+that of the log loss.
 
     python benchmarks/links.py --data FOLDER --repeats 2
 """
@@ -159,13 +160,16 @@ def write(fits: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
     ]  # fmt: skip
     options = {name: value for name, value in vars(arguments).items() if name != "data"}
     RESULTS.write_text(
-        json.dumps({"options": options, "geometric_means": means, "tables": rows}, indent=1, ensure_ascii=False) + "\n",
+        json.dumps(
+            {"options": options, "geometric_means": means, "tables": rows}, indent=1, ensure_ascii=False
+        )
+        + "\n",
         encoding="utf-8",
     )
 
 
 def quotients(part: pd.DataFrame, base: pd.DataFrame) -> tuple[float, float]:
-    """Return the geometric mean of the quotients of log losses, fold by fold, and its relative standard error."""
+    """Return the geometric mean over folds of the quotients of log losses, and its relative error."""
     logs = np.log(part.log_loss) - np.log(base.log_loss.reindex(part.index))
     return float(np.exp(logs.mean())), float(logs.std(ddof=1) / np.sqrt(len(logs))) if len(logs) > 1 else 0.0
 

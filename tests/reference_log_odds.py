@@ -1,4 +1,4 @@
-"""Naive twin of a loss in log-odds, at any distance: margins solved in mpmath, the loss differenced with a hundred digits.
+"""Naive twin of a loss in log-odds, at any distance: margins are solved in mpmath, the loss is differenced.
 
 `reference_logit.py` solves p; here it is log p and log(1-p), so that odds of exp(±10000) keep all digits. A
 solution is refined from one in float64 and kept only if it solves the equations.
@@ -59,7 +59,11 @@ def solve(f, gammas, alphas, epsilon, start):
 def derivatives(f, j, gammas, alphas, start, epsilon=0.0):
     """Return loss, gradient and Hessian in f_j for every true class."""
     with mpmath.workdps(DIGITS):
-        exact, gammas, alphas, epsilon = [mpf(x) for x in f], *([mpf(x) for x in v] for v in (gammas, alphas)), mpf(epsilon)
+        exact, gammas, alphas, epsilon = (
+            [mpf(x) for x in f],
+            *([mpf(x) for x in v] for v in (gammas, alphas)),
+            mpf(epsilon),
+        )
         at = []
         for move in (-STEP, mpf(0), STEP):
             point = [x + move * (k == j) for k, x in enumerate(exact)]

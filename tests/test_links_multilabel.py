@@ -3,7 +3,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.special import expit
 
-from focal_gbm.losses.links import BinaryFocalLink, MultilabelFocalLink
+from focal_gbm.losses.links import BinaryFocalLink
+from focal_gbm.losses.per_label import MultilabelFocalLink
 
 COLUMNS = (BinaryFocalLink(2.0, (0.3, 1.7)), BinaryFocalLink(0.0), BinaryFocalLink((0.5, 5.0)))
 LINK = MultilabelFocalLink(COLUMNS)

@@ -637,7 +637,8 @@ def test_equality_hash_and_pickle():
     assert BinaryFocalLoss(np.float32(0.5), np.float64(0.25)) == BinaryFocalLoss(0.5, 0.25)
     assert BinaryFocalLoss().gamma == 2.0
     assert BinaryFocalLoss().alpha is None
-    assert repr(BinaryFocalLoss(1, 0.25)) == "BinaryFocalLoss(gamma=1.0, alpha=0.25, margin_loss=None)"
+    of_repr = "BinaryFocalLoss(gamma=1.0, alpha=0.25, margin_loss=None, focal_link='focal')"
+    assert repr(BinaryFocalLoss(1, 0.25)) == of_repr
     for item in (loss, BinaryFocalLoss(0.5, 0.25), loss.link, BinaryFocalLink(3.0)):
         for twin in (pickle.loads(pickle.dumps(item)), copy.deepcopy(item)):
             assert twin == item
@@ -816,8 +817,8 @@ def test_gradient_hessian_errors():
         ValueError, match=r"^hessian must be one of 'floored', 'exact', 'majorizing', got 'fisher'\.$"
     ):
         loss.gradient_hessian(y, z, hessian="fisher")
-    with pytest.raises(ValueError, match=r"^hessian must be one of .*, got None\.$"):
-        loss.gradient_hessian(y, z, hessian=None)
+    with pytest.raises(ValueError, match=r"^hessian must be one of .*, got 'expected'\.$"):
+        loss.gradient_hessian(y, z, hessian="expected")
     with pytest.raises(ValueError, match=r"^out must be two float arrays of shape \(2,\), got 1\.$"):
         loss.gradient_hessian(y, z, out=(np.empty(2),))
     with pytest.raises(ValueError, match=r"^out must be two .* \(2,\), got float64 of shape \(3,\)\.$"):

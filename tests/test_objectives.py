@@ -338,7 +338,8 @@ def test_pickle_copy_equality(Objective, data):
     assert Objective() == Objective(BinaryFocalLoss(2.0), "floored")
     # neither labels nor weights: the libraries print it among their parameters
     assert repr(objective) == repr(Objective(BinaryFocalLoss(1.5, 0.25), "majorizing"))
-    assert "BinaryFocalLoss(gamma=1.5, alpha=0.25, margin_loss=None), hessian='majorizing'" in repr(objective)
+    of_loss = "BinaryFocalLoss(gamma=1.5, alpha=0.25, margin_loss=None, focal_link='focal')"
+    assert f"{of_loss}, hessian='majorizing'" in repr(objective)
     with pytest.raises(FrozenInstanceError):
         objective.hessian = "exact"
 
@@ -456,7 +457,8 @@ def test_an_infinite_base_margin_is_named(data):
         ((2.0,), TypeError, r"^loss must be a .+, got 2\.0 \(float\)\.$"),
         ((BinaryFocalLoss,), TypeError, r"^loss must be a .+, got <class .*> \(ABCMeta\)\.$"),
         ((BinaryFocalLoss(), "fisher"), ValueError, r"^hessian must be one of .*, got 'fisher'\.$"),
-        ((BinaryFocalLoss(), None), ValueError, r"^hessian must be one of .*, got None\.$"),
+        ((BinaryFocalLoss(), "expected"), ValueError, r"^hessian must be one of .*, got 'expected'\.$"),
+        ((BinaryFocalLoss(focal_link="logit"), "majorizing"), ValueError, r"^hessian must be one of 'expected'"),
     ],
 )
 def test_construction_errors(Objective, arguments, error, message):

@@ -508,7 +508,8 @@ def test_training_further_keeps_the_start_of_the_first_model(make, table, how, t
     first = make(focal_alpha=0.2).fit(table.X, table.y)
     y = (table.X[:, 3] > -1).astype(int)
     assert y.mean() > 0.8
-    more = train_further(make, first, how, tmp_path, table.X, y, n_estimators=1, learning_rate=1e-12)
+    settings = {"n_estimators": 1, "learning_rate": 1e-12, "focal_alpha": 0.2}
+    more = train_further(make, first, how, tmp_path, table.X, y, **settings)
     expected = first.decision_function(table.X)
     assert_allclose(more.decision_function(table.X), expected, atol=1e-6, rtol=0)
 

@@ -52,7 +52,7 @@ class FocalBooster(lightgbm.Booster):
         return self
 
     def refit(self, *args: Any, **kwargs: Any) -> lightgbm.Booster:
-        """Fit the leaves anew, as `lightgbm.Booster.refit`, with the log loss, if raw predictions are log-odds.
+        """Fit the leaves anew with the log loss, as `lightgbm.Booster.refit`, where scores are log-odds.
 
         Raises
         ------

@@ -387,9 +387,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._become(booster, plan.state, named, history)
         self._warn_if_no_split(plan)
 
-    def _become(
-        self, booster: FocalBooster, state: FocalState, named: bool, history: dict[str, Any]
-    ) -> None:
+    def _become(self, booster: FocalBooster, state: FocalState, named: bool, history: dict[str, Any]) -> None:
         """Become the fitted estimator of a trained booster."""
         columns = [f"Column_{i}" for i in range(booster.num_feature())]
         become_fitted(self, booster, state.classes, named or booster.feature_name() != columns, history)

@@ -52,9 +52,9 @@ def add_start(text: str, constants: Sequence[float], objective: str) -> str:
 
 
 def add_state(text: str, state: str) -> str:
-    """Return the model with our state, a JSON text, as a line of its header."""
+    """Return the model with our state, a JSON text, as a line of its header, in the place of one that it has."""
     header, body = _split(text)
-    lines = header.split("\n")
+    lines = [line for line in header.split("\n") if not line.startswith(f"{_STATE_KEY}=")]
     # No bare "=": LightGBM splits header lines there. In JSON it can only stand inside a string.
     escaped = state.replace("=", r"\u003d")
     lines.insert(_position(lines, "feature_names"), f"{_STATE_KEY}={escaped}")

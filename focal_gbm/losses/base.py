@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import fields, replace
-from functools import cached_property
+from dataclasses import fields
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,14 +14,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from focal_gbm._validation import (
     FloatArray,
-    Gamma,
     check_choice,
-    check_gammas,
     check_raw_prediction,
     check_sample_weight,
 )
-from focal_gbm.losses.focal import Focal
-from focal_gbm.losses.margin import MarginLoss, check_margin_loss, margin_loss_from_dict
+from focal_gbm.losses.margin import MarginLoss, margin_loss_from_dict
 
 #: What raw predictions are, with what `gradient_hessian` can return as the second derivative: the default
 #: first.
@@ -135,8 +131,9 @@ class Loss(ABC):
             - "expected": with ``focal_link="logit"``, the mean of the exact one over the labels that the
               log-odds foresee, the Fisher information, which is never negative.
             - None: "floored", with ``focal_link="logit"`` "expected".
-            - "majorizing": with ``focal_link="focal"``, the exact one without its one negative term, an upper bound. For many classes
-              ``s_j [ h₊ + g q (1 - s_j) ]``, with s_t = 1 and h₊ the h of the margin without that term.
+            - "majorizing": with ``focal_link="focal"``, the exact one without its one negative term, an
+              upper bound. For many classes ``s_j [ h₊ + g q (1 - s_j) ]``, with s_t = 1 and h₊ the h of
+              the margin without that term.
               With ``hessian_factor=2`` this diagonal matrix less the full Hessian is positive semidefinite
               (Gershgorin).
         hessian_factor : float, default=1.0
@@ -257,7 +254,7 @@ class Loss(ABC):
         of_link = HESSIANS[self.focal_link]
         if hessian is None:
             return of_link[0]
-        return check_choice(hessian, of_link, f"hessian with focal_link={self.focal_link!r}")
+        return check_choice(hessian, of_link, "hessian")
 
     def hessian_at_start(
         self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0

@@ -71,7 +71,7 @@ class Focal(MarginLoss, name="focal"):
         return m.q + self.gamma * m.p + self.gamma * (m.p - m.r) / (1.0 + self.gamma * m.r)
 
     def share_slope(self, m: Margin) -> FloatArray:
-        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r, E = D'/D, t' = q + γ p - E."""
+        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r and E = D'/D."""
         gamma, slope = self.gamma, self.link_slope(m)
         total = 1.0 + gamma * m.r
         e = gamma * (m.r - m.p) / total

@@ -56,7 +56,7 @@ def write_derivatives(
 
 
 class _Rows:
-    """Some rows of log-odds and what follows from them, class by class: arrays of shape (n_classes, n_rows)."""
+    """Some rows of log-odds and what follows from them: arrays of shape (n_classes, n_rows)."""
 
     def __init__(self, loss: LossOfClasses, log_odds: FloatArray) -> None:
         f = log_odds.astype(np.float64)
@@ -67,8 +67,8 @@ class _Rows:
         self.m = Margin.of(-margins)
         self.classes = np.broadcast_to(np.arange(len(self.f))[:, np.newaxis], self.f.shape)
         self.slope = by_class(self.losses, "link_slope", self.m, self.classes)
-        # Relative to the largest, as all may be smaller than any number. A q beyond the limits of `Margin` goes
-        # on getting smaller, unless the slope does, too, in proportion.
+        # Relative to the largest, as all may be smaller than any number. A q beyond the limits of `Margin`
+        # goes on getting smaller, unless the slope does, too, in proportion.
         beyond = np.maximum(margins - EXP_LIMIT[f.dtype], 0.0) * (self.slope > _VANISHING * self.m.q)
         log_share = np.log(self.m.q / self.slope) - self.m.minus_log_p - beyond
         share = np.exp(log_share - log_share.max(axis=0))

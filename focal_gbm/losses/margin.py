@@ -185,8 +185,9 @@ class MarginLoss(ABC):
             return np.asarray(m.q - m.p + h / g)
 
     def share_slope(self, m: Margin) -> FloatArray:
-        """Return the derivative of ``log(p q / link_slope)`` in `link_term`, for the exact Hessian in log-odds.
+        """Return the derivative of ``log(p q / link_slope)`` in `link_term`.
 
+        The exact Hessian in log-odds is made of it, and nothing else.
         That is ``[(q - p) t' - t''] / t'²`` with t' = `link_slope` and its derivative t'', arranged so that
         nothing cancels where t' vanishes with q. Of the log loss it is 1.
 

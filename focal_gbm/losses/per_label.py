@@ -149,7 +149,9 @@ class MultilabelFocalLoss(Loss, kind="multilabel"):
         pairs = zip(self.columns, scales, strict=True)
         return [pair for column, of_label in pairs for pair in column.weighted_losses(of_label)]
 
-    def hessian_at_start(self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0) -> FloatArray:
+    def hessian_at_start(
+        self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0
+    ) -> FloatArray:
         """Return the sum of the Hessian over rows at the best constant, one number a label."""
         pairs = zip(self.columns, class_counts, strict=True)
         return np.concatenate([column.hessian_at_start(counts, hessian, factor) for column, counts in pairs])

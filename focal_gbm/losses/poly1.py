@@ -91,7 +91,7 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         return m.q + gamma * m.p + (gamma * (m.p - m.r) - c * m.p * m.q) / (1.0 + gamma * m.r + c * m.p)
 
     def share_slope(self, m: Margin) -> FloatArray:
-        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r + c p, E = D'/D, t' = q + γ p - E."""
+        """Return {q² - E² - γ p [p + (q - 2 (r-p)) / D]} / t'², D = 1 + γ r + c p and E = D'/D."""
         gamma, slope = self.gamma, self.link_slope(m)
         total = 1.0 + gamma * m.r + self._c * m.p
         e = (gamma * (m.r - m.p) + self._c * m.p * m.q) / total

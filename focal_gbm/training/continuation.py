@@ -11,8 +11,9 @@ from focal_gbm.losses import Loss, MarginLoss
 def check_goes_on(previous: Loss | None, loss: Loss, name: str) -> None:
     """Raise where the trees of a model would be read by another link than they were trained for.
 
-    Log-odds are log-odds, whatever the γ and α that they were trained with: of a model of the library alone,
-    of ``focal_link="logit"``, or of the log loss without class weights. Focal scores are those of one γ and α.
+    Log-odds are log-odds, whatever the γ and α that they were trained with: of a model of the library
+    alone, of ``focal_link="logit"``, or of the log loss without class weights. Focal scores are those of one
+    γ and α.
 
     Parameters
     ----------

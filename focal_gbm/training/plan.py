@@ -114,7 +114,7 @@ class FocalParameters:
         check_choice(self.focal_link, LINKS, "focal_link")
         if self.hessian is not None:
             check_choice(
-                self.hessian, HESSIANS[self.focal_link], f"hessian with focal_link={self.focal_link!r}"
+                self.hessian, HESSIANS[self.focal_link], "hessian"
             )
         check_choice(self.probability, PROBABILITIES, "probability")
         check_margin_loss(self.margin_loss)
@@ -127,7 +127,9 @@ class FocalParameters:
 
     def loss(self, classes: NDArray[Any], weights: tuple[float, ...] | None) -> Any:
         """Return the loss of these classes with these class weights."""
-        return loss_of_classes(classes, self.focal_gamma, weights, self.margin_loss, self.focal_link, "focal_gamma")
+        return loss_of_classes(
+            classes, self.focal_gamma, weights, self.margin_loss, self.focal_link, "focal_gamma"
+        )
 
     def scale(self, loss: Loss, class_counts: FloatArray) -> float | tuple[float, ...]:
         """Return the number that multiplies the loss, or one a label."""
