@@ -341,9 +341,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         ----------
         fname : path
         """
-        self._state()
+        state = self._state()
         text = lightgbm.Booster.model_to_string(self.booster_, num_iteration=-1)
-        text = add_state(text, self._entry())
+        text = add_state(text, self._entry(state, self.best_iteration_, hasattr(self, "feature_names_in_")))
         Path(fname).write_text(text, encoding="utf-8", newline="\n")
 
     def load_model(self, fname: str | os.PathLike[str]) -> FocalLGBMClassifier:
@@ -393,15 +393,17 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         become_fitted(self, booster, state.classes, named or booster.feature_name() != columns, history)
         self._focal_state = state
         booster.loss = state.loss
-        with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
-            booster.entry = self._entry()
+        named = hasattr(self, "feature_names_in_")
+        booster.entry = self.entry_of(state, self.best_iteration_, named)
 
-    def _entry(self) -> str:
-        return self._state_as_json(
-            self._state(),
-            best_iteration=self.best_iteration_,
-            feature_names=hasattr(self, "feature_names_in_"),
-        )
+    def entry_of(self, state: FocalState, best_iteration: int, named: bool) -> str | None:
+        """Return our line of a model's text, None of labels that only a pickle can hold."""
+        with suppress(TypeError):  # save_model says so
+            return self._entry(state, best_iteration, named)
+        return None
+
+    def _entry(self, state: FocalState, best_iteration: int, named: bool) -> str:
+        return self._state_as_json(state, best_iteration=best_iteration, feature_names=named)
 
     def _warn_if_no_split(self, plan: Plan) -> None:
         why = why_no_split(self, plan)

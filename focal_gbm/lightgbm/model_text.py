@@ -52,7 +52,7 @@ def add_start(text: str, constants: Sequence[float], objective: str) -> str:
 
 
 def add_state(text: str, state: str) -> str:
-    """Return the model with our state, a JSON text, as a line of its header, in the place of one that it has."""
+    """Return the model with our state, a JSON text, as a line of its header, the only such line."""
     header, body = _split(text)
     lines = [line for line in header.split("\n") if not line.startswith(f"{_STATE_KEY}=")]
     # No bare "=": LightGBM splits header lines there. In JSON it can only stand inside a string.

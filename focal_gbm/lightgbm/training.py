@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.lightgbm.booster import FocalBooster
+from focal_gbm.lightgbm.booster import CompletesFile, FocalBooster
 from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
@@ -148,6 +148,9 @@ def train(
     for one in (data.train, *(one for one in data.evals if one.dataset is not data.train.dataset)):
         set_scores(one.dataset, _scores(start, one.n_samples, one.init_score))
     history: dict[str, Any] = {}
+    loss = plan.state.loss
+    entry = model.entry_of(plan.state, best_iteration=0, named=False)
+    completes = CompletesFile(loss, entry, (start.tolist(), _objective(plan.state)), model.focal_parameters())
     booster = lightgbm.train(
         {**params, "objective": plan.objective.bind(target.codes, target.sample_weight)},
         data.train.dataset,
@@ -155,10 +158,18 @@ def train(
         valid_sets=[one.dataset for one in data.evals],
         valid_names=[one.name for one in data.evals],
         feval=[metric.native for metric in metrics.ours],
-        callbacks=[*callbacks, FirstRound(is_dart(model)), metrics, lightgbm.record_evaluation(history)],
+        callbacks=[
+            *callbacks,
+            completes,
+            FirstRound(is_dart(model)),
+            metrics,
+            lightgbm.record_evaluation(history),
+        ],
         init_model=init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model,
     )
-    return with_start(booster, start, plan.state), history
+    complete = FocalBooster(booster.model_to_string(num_iteration=-1))
+    complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
+    return complete, history
 
 
 def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatArray:
@@ -170,11 +181,14 @@ def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatA
 
 def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> FocalBooster:
     """Return the booster with the start and the link to the score's probability written into the model."""
-    objective = KINDS[state.loss.kind].objective.format(len(state.classes))
-    text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), objective)
+    text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), _objective(state))
     complete = FocalBooster(text)
     complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
     return complete
+
+
+def _objective(state: FocalState) -> str:
+    return KINDS[state.loss.kind].objective.format(len(state.classes))
 
 
 def eval_metrics(model: Any, plan: Plan, eval_metric: Any = None) -> EvalMetrics:

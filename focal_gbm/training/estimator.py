@@ -97,7 +97,7 @@ class FocalClassifierMixin:
         )
         if unknown:
             raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
-        return FocalParameters(**{name: getattr(self, name) for name in FOCAL_PARAMETERS})
+        return FocalParameters(**self.focal_parameters())
 
     def _state(self) -> FocalState:
         if not hasattr(self, "_focal_state"):
@@ -120,5 +120,9 @@ class FocalClassifierMixin:
             f"base rate. {why}"
         )
 
+    def focal_parameters(self) -> dict[str, Any]:
+        """Return the parameters that the estimators add to their library's."""
+        return {name: getattr(self, name) for name in FOCAL_PARAMETERS}
+
     def _state_as_json(self, state: FocalState, **more: Any) -> str:
-        return state_to_json(state, {name: getattr(self, name) for name in FOCAL_PARAMETERS}, **more)
+        return state_to_json(state, self.focal_parameters(), **more)

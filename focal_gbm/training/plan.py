@@ -113,9 +113,7 @@ class FocalParameters:
     def __post_init__(self) -> None:
         check_choice(self.focal_link, LINKS, "focal_link")
         if self.hessian is not None:
-            check_choice(
-                self.hessian, HESSIANS[self.focal_link], "hessian"
-            )
+            check_choice(self.hessian, HESSIANS[self.focal_link], "hessian")
         check_choice(self.probability, PROBABILITIES, "probability")
         check_margin_loss(self.margin_loss)
         gamma = self.focal_gamma

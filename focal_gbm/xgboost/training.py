@@ -15,6 +15,7 @@ from focal_gbm._validation import check_sample_weight, per_evaluation_set
 from focal_gbm.training.continuation import check_goes_on
 from focal_gbm.training.plan import Plan, Rows, Target
 from focal_gbm.training.state import state_from_json
+from focal_gbm.training.tracking import log_parameters
 from focal_gbm.xgboost.library import KINDS
 from focal_gbm.xgboost.metrics import EvalData, EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, read_booster
@@ -158,16 +159,20 @@ class StateEntry(xgboost.callback.TrainingCallback):
 
     Parameters
     ----------
-    text : str
+    text : str or None
+        None of labels that text cannot hold.
+    parameters : dict
+        For MLflow.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str | None, parameters: dict[str, Any]) -> None:
         super().__init__()
-        self._text = text
+        self._text, self._parameters = text, parameters
 
     def before_training(self, model: Any) -> Any:
         """Write it; XGBoost calls this once."""
         model.set_attr(**{STATE: self._text})
+        log_parameters("xgboost", self._parameters)
         return model
 
 
@@ -181,9 +186,10 @@ def training_arguments(
     previous: xgboost.Booster | None,
 ) -> dict[str, Any]:
     """Return the arguments of `xgboost.train` and of `xgboost.dask.train`, but for parameters and matrix."""
-    callbacks = [metrics, *(model.callbacks or [])]
+    text = None
     with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
-        callbacks.insert(0, StateEntry(model._state_as_json(plan.state)))
+        text = model._state_as_json(plan.state)
+    callbacks = [StateEntry(text, model.focal_parameters()), metrics, *(model.callbacks or [])]
     return {
         "num_boost_round": model.get_num_boosting_rounds(),
         "evals": evals,
