@@ -119,7 +119,8 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
                 f"y_true must hold all {self.n_classes} classes with a positive weight, "
                 f"class {int(count.argmin())} has none."
             )
-        return self.link.link(count / count.sum())
+        start: FloatArray = self.link.link(count / count.sum())
+        return start
 
     def start(self, class_counts: FloatArray) -> FloatArray:
         """Return the constant scores for given weights of the classes."""
