@@ -207,4 +207,4 @@ def test_a_loss_of_ones_own(n_classes):
 
 
 def test_sums_of_others_do_not_cancel():
-    assert_array_equal(sums_of_others(np.array([[1.0], [1e-20], [-1e-30]])), [[1e-20], [1.0], [1.0]])
+    assert_array_equal(sums_of_others(np.array([[1.0], [1e-20], [-1e-40]])), [[1e-20], [1.0], [1.0]])

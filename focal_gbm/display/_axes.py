@@ -69,10 +69,11 @@ def fitted_state(estimator: Any, display: str) -> FocalState:
 def draw(
     ax: Any, x: Any, y: Any, labels: Sequence[str], name: str | None, *, legend: str = "best", **kwargs: Any
 ) -> list[Any]:
-    """Draw a line for each row of `y`, add the legend, and return the lines."""
+    """Draw each row of `y` over `x`, one row or as many, add the legend, and return the lines."""
     lines = []
-    for ordinate, label, color in zip(y, labels, colors(len(labels)), strict=True):
-        lines += ax.plot(x, ordinate, **{"color": color, "label": label, **kwargs})
+    abscissae = np.broadcast_to(x, np.shape(y))
+    for abscissa, ordinate, label, color in zip(abscissae, y, labels, colors(len(labels)), strict=True):
+        lines += ax.plot(abscissa, ordinate, **{"color": color, "label": label, **kwargs})
     ax.legend(title=name, frameon=False, loc=legend)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

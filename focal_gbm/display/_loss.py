@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -25,12 +26,16 @@ _QUANTITIES = {
     "loss": "Focal loss (nats)",
     "gradient": "Gradient with respect to the margin",
     "hessian": "Hessian with respect to the margin",
+    "weight": "Weight $w(\\eta)$ of the difference $\\eta - y$",
 }
 _ABSCISSAE = {
     "probability": "Probability of the true class, $p_t = \\sigma(m)$",
     "margin": "Margin $m$ of the true class",
 }
 _N_POINTS = 601
+
+#: Where the axis of η ends: the weight hardly changes beyond.
+_LEAST_ETA = 1e-4
 
 
 class FocalLossDisplay:
@@ -45,6 +50,10 @@ class FocalLossDisplay:
         Margins m.
     loss, gradient, hessian : ndarrays of shape (n_lines, n_points)
         The loss in nats and its derivatives in m.
+    log_odds, weight : ndarrays of shape (n_lines, n_points)
+        With two classes of that loss, the logit of the probability η that a score of m means, and the
+        weight w(η): as a proper loss of η its gradient in the log-odds is ``w(η) (η - y)``. Of the log loss
+        w is 1 everywhere. It is what focal loss attends to, in probabilities.
     labels : sequence of n_lines str
         What the legend says.
     estimator_name : str, default=None
@@ -80,6 +89,8 @@ class FocalLossDisplay:
         loss: FloatArray,
         gradient: FloatArray,
         hessian: FloatArray,
+        log_odds: FloatArray,
+        weight: FloatArray,
         labels: Sequence[str],
         estimator_name: str | None = None,
     ) -> None:
@@ -87,6 +98,8 @@ class FocalLossDisplay:
         self.loss = loss
         self.gradient = gradient
         self.hessian = hessian
+        self.log_odds = log_odds
+        self.weight = weight
         self.labels = labels
         self.estimator_name = estimator_name
 
@@ -151,7 +164,8 @@ class FocalLossDisplay:
         Parameters
         ----------
         estimator : fitted FocalXGBClassifier or FocalLGBMClassifier
-            Of two classes or more. Its `hessian` is the second derivative drawn.
+            Of two classes or more. Its `hessian` is the second derivative drawn, with
+            ``focal_link="logit"`` the exact one in the margin.
         max_margin : float, default=6.0
             Margins go from ``-max_margin`` to ``max_margin``.
         quantity, against, name, ax, **kwargs
@@ -178,23 +192,27 @@ class FocalLossDisplay:
             if len(set(by_class)) > 1:
                 text = f"class {label}: {text}"
             losses[text] = BinaryFocalLoss(alpha=(weight, weight), margin_loss=loss)
-        display = cls._of(losses, estimator.hessian, max_margin, name or type(estimator).__name__)
+        hessian = estimator.hessian if state.loss.focal_link == "focal" else "exact"
+        display = cls._of(losses, hessian, max_margin, name or type(estimator).__name__)
         return display.plot(ax, quantity=quantity, against=against, **kwargs)
 
     @classmethod
     def _of(
-        cls, losses: dict[str, BinaryFocalLoss], hessian: str, max_margin: float, name: str | None
+        cls, losses: dict[str, BinaryFocalLoss], hessian: str | None, max_margin: float, name: str | None
     ) -> FocalLossDisplay:
         if not isinstance(max_margin, Real) or not 0.0 < max_margin < math.inf:
             raise ValueError(f"max_margin must be a finite number > 0, got {max_margin!r}.")
         margin = np.linspace(-max_margin, max_margin, _N_POINTS)
         true = np.ones(_N_POINTS, dtype=bool)  # the score of a positive row is its margin
+        log_odds = np.array([loss.link.posterior_logit(margin) for loss in losses.values()])
         derivatives = [loss.gradient_hessian(true, margin, hessian=hessian) for loss in losses.values()]
         return cls(
             margin=margin,
             loss=np.array([loss.loss(true, margin) for loss in losses.values()]),
             gradient=np.array([gradient for gradient, _ in derivatives]),
             hessian=np.array([second for _, second in derivatives]),
+            log_odds=log_odds,
+            weight=np.array([_weight(*pair) for pair in zip(losses.values(), log_odds, strict=True)]),
             labels=list(losses),
             estimator_name=name,
         )
@@ -214,10 +232,11 @@ class FocalLossDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
-        quantity : {"loss", "gradient", "hessian"}, default="loss"
-            What to draw. Derivatives are those in the margin, whatever they are drawn against.
+        quantity : {"loss", "gradient", "hessian", "weight"}, default="loss"
+            What to draw. Derivatives are those in the margin, whatever they are drawn against. "weight" is
+            drawn against the probability η that the score means, on the scale of its logit.
         against : {"probability", "margin"}, default="probability"
-            What to draw it against.
+            What to draw the others against.
         name : str, default=None
             Title of the legend; None is `estimator_name`.
         **kwargs
@@ -231,9 +250,20 @@ class FocalLossDisplay:
         check_choice(against, tuple(_ABSCISSAE), "against")
         ax = new_axes(ax)
         ax.axhline(0.0, color="0.8", linewidth=0.8, zorder=0)
-        x = expit(self.margin) if against == "probability" else self.margin
         name = self.estimator_name if name is None else name
+        x, label = expit(self.margin) if against == "probability" else self.margin, _ABSCISSAE[against]
+        if quantity == "weight":
+            x, label = expit(self.log_odds), "Probability $\\eta = P(y=1)$"
+            ax.set_xscale("logit")
+            ax.set_xlim(_LEAST_ETA, 1.0 - _LEAST_ETA)
         self.lines_ = draw(ax, x, getattr(self, quantity), self.labels, name, **kwargs)
-        ax.set(xlabel=_ABSCISSAE[against], ylabel=_QUANTITIES[quantity])
+        ax.set(xlabel=label, ylabel=_QUANTITIES[quantity])
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _weight(loss: BinaryFocalLoss, log_odds: FloatArray) -> FloatArray:
+    """Return the gradient in the log-odds where y is 1, over η - 1."""
+    ones = np.ones(len(log_odds), dtype=bool)
+    in_log_odds = replace(loss, focal_link="logit")
+    return -in_log_odds.gradient(ones, log_odds) / expit(-log_odds)

@@ -106,7 +106,7 @@ class Loss(ABC):
         -------
         ndarray of the shape and dtype of `raw_prediction`
         """
-        return self.gradient_hessian(y_true, raw_prediction, sample_weight)[0]
+        return self.gradient_hessian(y_true, raw_prediction, sample_weight, hessian=None)[0]
 
     def gradient_hessian(
         self,
