@@ -3,9 +3,9 @@
 Every table of a folder of CSV files (the last column is the target), both libraries, γ of 0.5, 1 and 2,
 repeated stratified folds, early stopping on the log loss of rows held out of the training part. Quotients are
 of log losses, in geometric mean over folds: logit over focal link, and both over the library's own log loss;
-their error is the standard error over folds. `scale "1+γ"` is the logit link with `focal_scale` = 1 + γ, with
-which it weights confident rows as the log loss does, in the place of the scale that makes the Hessian at the
-start that of the log loss.
+their error is the standard error over folds. The logit link has its scale of 1+γ, with which it weights
+confident rows as the log loss does; "scale at the start" has the one that makes the Hessian at the start that
+of the log loss, as the focal link has.
 
     python benchmarks/links.py --data FOLDER --repeats 2
 """
@@ -26,7 +26,7 @@ from lightgbm import early_stopping
 from sklearn.metrics import average_precision_score, log_loss
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import ClassCounts, FocalLGBMClassifier, FocalXGBClassifier
 
 GAMMAS = (0.5, 1.0, 2.0)
 
@@ -87,7 +87,11 @@ def fits_of(
         contestants += [
             ("focal", gamma, {}),
             ("logit", gamma, {"focal_link": "logit"}),
-            ('logit, scale "1+γ"', gamma, {"focal_link": "logit", "focal_scale": 1.0 + gamma}),
+            (
+                "logit, scale at the start",
+                gamma,
+                {"focal_link": "logit", "focal_scale": scale_at_start(y, gamma)},
+            ),
         ]
     for library in ("XGBoost", "LightGBM"):
         for link, gamma, params in contestants:
@@ -101,6 +105,13 @@ def fits_of(
                 }
             )  # fmt: skip
     return found
+
+
+def scale_at_start(y: Any, gamma: float) -> float:
+    counts = ClassCounts.of(y)
+    loss = counts.loss(gamma, focal_link="logit")
+    own, of_log_loss = (one.hessian_at_start(counts.counts).sum() for one in (loss, loss.log_loss()))
+    return float(of_log_loss / own)
 
 
 def fit(library: str, X: Any, y: Any, fitted: Any, stop: Any, rounds: int, **params: Any) -> Any:

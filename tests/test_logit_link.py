@@ -208,3 +208,15 @@ def test_a_loss_of_ones_own(n_classes):
 
 def test_sums_of_others_do_not_cancel():
     assert_array_equal(sums_of_others(np.array([[1.0], [1e-20], [-1e-40]])), [[1e-20], [1.0], [1.0]])
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_the_scale_makes_certain_rows_those_of_the_log_loss(gamma):
+    counts = np.array([90.0, 10.0])
+    loss = loss_of(2, gamma, None)
+    assert loss.log_loss_scale(counts) == pytest.approx(1 + gamma, rel=1e-14)
+    far = np.array([-300.0])
+    scaled = loss.log_loss_scale(counts) * loss.gradient([0], far)
+    assert_allclose(scaled, expit(far), rtol=0.01 if gamma else 1e-12)
+    by_class = loss_of(3, (0.0, 1.0, 5.0), None)
+    assert by_class.log_loss_scale(np.ones(3)) == pytest.approx(3.0, rel=1e-14)

@@ -275,12 +275,18 @@ class Loss(ABC):
         return np.atleast_1d(second.sum(axis=0))
 
     def log_loss_scale(self, class_counts: FloatArray, hessian: str | None = None) -> Any:
-        """Return the factor that makes the Hessian at the start as large as that of the log loss at its own.
+        """Return the factor that makes the Hessian as large as that of the log loss.
 
+        With ``focal_link="focal"``, at the start:
         At its best constant, focal loss has a Hessian of another size than the equally weighted log
         loss has at its own (2.6 times for γ=2 and 2 % positives). min_child_weight, reg_lambda and the
         minimum gain of a split are numbers beside that Hessian, and would be that much weaker. The
         quotient of the two, 1 for γ=0, undoes it.
+
+        With ``focal_link="logit"``, where rows are nearly certain: there the weight of a row is 1/(1+γ) of
+        that in the log loss, and the factor is 1+γ, with a γ by class its mean. At the start the Hessian is
+        then up to a few times too small or too large, and yet it is better so: where classes are nearly
+        separable, most rows get there, and fall below min_child_weight too early (benchmarks/links.py).
 
         Parameters
         ----------

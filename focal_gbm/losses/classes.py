@@ -13,7 +13,10 @@ from numpy.typing import DTypeLike
 from focal_gbm._validation import FloatArray, Gamma, check_gammas
 from focal_gbm.losses.base import DEFAULT_GAMMA, Loss, Targets
 from focal_gbm.losses.focal import Focal
-from focal_gbm.losses.margin import MarginLoss, check_margin_loss
+from focal_gbm.losses.margin import Margin, MarginLoss, check_margin_loss
+
+#: Less the margins of two classes one of which is certain to all digits.
+_ENDS = np.array([-300.0, 300.0])
 
 
 class LossOfClasses(Loss):
@@ -59,6 +62,14 @@ class LossOfClasses(Loss):
         """Return the loss of the margin and the weight, α times `scale`, of every class."""
         losses = self.margin_losses * (self.n_classes if len(self.margin_losses) == 1 else 1)
         return [(loss, alpha * scale) for loss, alpha in zip(losses, self.class_weights, strict=True)]
+
+    def log_loss_scale(self, class_counts: FloatArray, hessian: str | None = None) -> float:
+        """Return the factor that makes the Hessian as large as that of the log loss."""
+        if self.focal_link == "focal":
+            return float(super().log_loss_scale(class_counts, hessian))
+        # how fast log-odds rise with the focal score where it is large: 1 + γ
+        slopes = [one.link_slope(Margin.of(_ENDS)).sum() for one in self.margin_losses]
+        return float(np.mean(slopes))
 
     def log_loss(self) -> Any:
         """Return the log loss with the same class weights."""
