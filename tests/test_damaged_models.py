@@ -151,6 +151,7 @@ def swap_first(new):
         ("plain", "leaf_count", swap_first("9999999999"), "leaf_count holds a whole number out of range"),
         ("plain", "num_leaves", lambda _: "0", "num_leaves is 0"),
         ("plain", "shrinkage", lambda _: "x", "shrinkage is not a number"),
+        ("plain", "shrinkage", lambda _: "1\nwithout", "it holds the line 'without'"),
         ("linear", "num_features", swap_first("9"), "num_features does not fit leaf_features and leaf_coeff"),
         ("linear", "is_linear", lambda _: "2", "is_linear is neither 0 nor 1"),
         ("categories", "cat_boundaries", swap_first("1"), "cat_boundaries does not fit"),

@@ -517,7 +517,7 @@ def test_equality_hash_and_pickle():
     assert hash(loss) == hash(MulticlassFocalLoss(3, 2.0, (1.0, 2.0, 3.0)))
     assert loss not in (MulticlassFocalLoss(3), MulticlassFocalLoss(3, 1.0, (1, 2, 3)))
     assert MulticlassFocalLoss(3) != MulticlassFocalLoss(4)
-    expected = "MulticlassFocalLoss(n_classes=3, gamma=1.0, alpha=None, margin_loss=None)"
+    expected = "MulticlassFocalLoss(n_classes=3, gamma=1.0, alpha=None, margin_loss=None, focal_link='focal')"
     assert repr(MulticlassFocalLoss(3, 1)) == expected
     for item in (loss, loss.link):
         for twin in (pickle.loads(pickle.dumps(item)), copy.deepcopy(item)):

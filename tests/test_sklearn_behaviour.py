@@ -57,8 +57,10 @@ def test_parameters_are_the_hosts_and_ours(make):
     assert added == {
         "focal_gamma": 2.0,
         "focal_alpha": None,
-        "focal_scale": "host",
-        "hessian": "floored",
+        "margin_loss": None,
+        "focal_link": "focal",
+        "focal_scale": "log-loss",
+        "hessian": None,
         "probability": "posterior",
     }
     shared = {name: value for name, value in ours.items() if name not in added}

@@ -191,6 +191,8 @@ def _check_trees(trees: str, header: dict[str, str], n_features: int) -> None:
 
 def _check_tree(lines: list[str], n_features: int) -> None:
     values = _values(lines, "the tree")
+    if wrong := [line for line in lines if "=" not in line]:  # LightGBM reads no further
+        raise ValueError(f"it holds the line {wrong[0][:40]!r}.")
     for at, line in enumerate(lines):
         if at >= _MOST_LINES and line.partition("=")[0] in _KNOWN:
             raise ValueError(f"{line.partition('=')[0]} stands too late.")
