@@ -85,6 +85,21 @@ class LossOfClasses(Loss):
         return targets.weight if factor is None else factor * targets.weight
 
 
+class LinkOfClasses:
+    """What the links of two and of many classes have in common."""
+
+    gamma: Gamma
+    margin_loss: MarginLoss | None
+
+    @cached_property
+    def _losses(self) -> tuple[MarginLoss, ...]:
+        return margin_losses(self.gamma, self.margin_loss)
+
+    @cached_property
+    def _is_log_loss(self) -> bool:
+        return all(loss.is_log_loss for loss in self._losses)
+
+
 def check_margin_losses(gamma: Any, margin_loss: MarginLoss | None, n_classes: int) -> Gamma:
     """Return γ, checked: beside a `margin_loss`, which has parameters of its own, it must be the default."""
     check_margin_loss(margin_loss)

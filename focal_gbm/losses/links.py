@@ -22,7 +22,7 @@ from scipy.special import logit
 from focal_gbm._arrays import row_blocks
 from focal_gbm._validation import FloatArray, Gamma, check_class_weights, check_raw_prediction
 from focal_gbm.losses.base import DEFAULT_GAMMA
-from focal_gbm.losses.classes import check_margin_losses, margin_losses
+from focal_gbm.losses.classes import LinkOfClasses, check_margin_losses
 from focal_gbm.losses.inversion import log_softmax_of_terms, margins_of
 from focal_gbm.losses.margin import Margin, MarginLoss, by_class
 from focal_gbm.losses.roots import increasing_root, lower_bound, upper_bound
@@ -34,23 +34,8 @@ _SUM_TOLERANCE = 1e-5
 _BOTH = np.array([[0], [1]])
 
 
-class _LinkOfClasses:
-    """What the links of two and of many classes have in common."""
-
-    gamma: Gamma
-    margin_loss: MarginLoss | None
-
-    @cached_property
-    def _losses(self) -> tuple[MarginLoss, ...]:
-        return margin_losses(self.gamma, self.margin_loss)
-
-    @cached_property
-    def _is_log_loss(self) -> bool:
-        return all(loss.is_log_loss for loss in self._losses)
-
-
 @dataclass(frozen=True)
-class BinaryFocalLink(_LinkOfClasses):
+class BinaryFocalLink(LinkOfClasses):
     """The map between the score of two classes and the probability of class 1.
 
     With the `link_term` t of the loss of the margin, that of class 0 and that of class 1, the logit is
@@ -237,7 +222,7 @@ def _sigmoid(logits: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class MulticlassFocalLink(_LinkOfClasses):
+class MulticlassFocalLink(LinkOfClasses):
     """The map between the scores of many classes and their probabilities.
 
     With the margins ``m_k = z_k - log Σ_{j≠k} exp(z_j)`` and the `link_term` t_k of the loss of class k, the
