@@ -17,6 +17,7 @@ from focal_gbm.training.estimator import FocalClassifierMixin
 from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.plan import Alpha, Plan, Rows, Target
 from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_from_json
+from focal_gbm.xgboost import rounds
 from focal_gbm.xgboost.library import XGBOOST
 from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
@@ -355,7 +356,7 @@ feature_weights
             self.device,
             overwrite_raw_prediction=XGBOOST.hands_over_copies,
         )
-        booster = xgboost.train(
+        booster = rounds.train(
             params,
             data.train,
             obj=objective,
