@@ -12,7 +12,7 @@ PACKAGE = Path(focal_gbm.__file__).parent
 
 # A module imports from the layers above it in this list, never from its own or from below.
 LAYERS = (
-    {"_arrays", "_hosts"},
+    {"_arrays", "_hosts", "kernels"},
     {"_validation"},
     {"links", "_threads"},
     {"losses"},
@@ -27,7 +27,17 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "_cuda", "objectives"}
+MATHEMATICS = {
+    "_arrays",
+    "kernels",
+    "_validation",
+    "links",
+    "losses",
+    "alpha",
+    "gamma",
+    "_cuda",
+    "objectives",
+}
 
 # Who may import what is neither the standard library nor NumPy and SciPy.
 ONLY_IN = {
