@@ -51,8 +51,7 @@ def cuda_kernel(device: str, task: Task) -> CudaKernel | None:
         return None
     if not n_devices:
         return None
-    formula = formula_of(task.loss, task.scale, task.hessian, task.hessian_factor)
-    if formula is None:
+    if _formula_of(task) is None:
         warn_user(
             f"device={device!r}: gradients are computed on the CPU and sent to the device in every round, as "
             f"{task.loss!r} has no CUDA source."
@@ -61,7 +60,7 @@ def cuda_kernel(device: str, task: Task) -> CudaKernel | None:
     ordinal = device.partition(":")[2]
     try:
         with cupy.cuda.Device(int(ordinal) if ordinal else None):
-            return CudaKernel(cupy, task, formula)
+            return CudaKernel(cupy, task)
     except Exception as error:  # no compiler library, no memory: whatever it is, the CPU can do it
         _warn_of_cpu(device, f"CuPy failed ({error})")
         return None
@@ -77,11 +76,11 @@ class CudaKernel:
     ----------
     cupy : module
     task : Task
-    formula : Formula
-        That of the task.
+        Of a loss that has CUDA source.
     """
 
-    def __init__(self, cupy: Any, task: Task, formula: Formula) -> None:
+    def __init__(self, cupy: Any, task: Task) -> None:
+        formula: Any = _formula_of(task)
         shape, labels = task.shape, task.labels
         softmax = formula.loss == "softmax"
         self._kernel = cupy.RawKernel(source(), f"focal_{formula.loss}")
@@ -149,6 +148,10 @@ class CudaKernel:
             if not is_finite:
                 self._first_bad.fill(self._n_rows)
         return is_finite
+
+
+def _formula_of(task: Task) -> Formula | None:
+    return formula_of(task.loss, task.scale, task.hessian, task.hessian_factor)
 
 
 def source() -> str:
