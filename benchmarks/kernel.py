@@ -3,8 +3,8 @@
 Nanoseconds a row (of many classes: a number) of one call: the compiled kernel with both links, in float32 as
 XGBoost calls it and in float64 as LightGBM does, on one and on two threads of that library; our NumPy, the
 NumPy that people write, and a copy of the same bytes. γ=2, floored (focal link) and expected (logit link)
-Hessians. Contestants run in turn; medians, and tenths and nine tenths of the rounds. Threads that spin when they
-are idle would take the cores of the other library's. Writes results/kernel.json.
+Hessians. Contestants run in turn; medians, and tenths and nine tenths of the rounds. Threads that spin when
+idle would take the cores of the other library's. Writes results/kernel.json.
 
     OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--rows 1000000] [--rounds 30] [--level avx2]
 """
