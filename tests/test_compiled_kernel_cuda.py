@@ -23,9 +23,7 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 def check(ptx):
     entries = dict(re.findall(r"\.entry (\w+)\((.*?)\)", ptx, re.DOTALL))
     assert {name: text.count(".param") for name, text in entries.items()} == KERNELS
-    assert not re.search(
-        r"\.f64\b", ptx
-    )  # which is many times as slow
+    assert not re.search(r"\.f64\b", ptx)  # which is many times as slow
 
 
 def test_nvrtc_compiles_the_source():
