@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from focal_gbm.compare.contestants import Contestant, Parts, Settings
 from focal_gbm.compare.cross_validation import Comparison, Protocol, Split, run, splits
-from focal_gbm.compare.read import TableError, read_frame
+from focal_gbm.compare.errors import TableError
+from focal_gbm.compare.read import read_frame
 from focal_gbm.compare.scores import METRICS, score
 from focal_gbm.compare.statistics import Paired, compare_paired
 from focal_gbm.compare.table import Table, embedded_table, prepare

@@ -18,7 +18,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.compare.contestants import LIBRARIES, Contestant, Parts, Settings
-from focal_gbm.compare.read import TableError
+from focal_gbm.compare.errors import TableError
 from focal_gbm.compare.scores import METRICS, score
 from focal_gbm.compare.statistics import Paired, compare_paired
 from focal_gbm.compare.table import Table
