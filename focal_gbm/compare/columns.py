@@ -28,7 +28,8 @@ class Column(NamedTuple):
     ----------
     kind : {"number", "time", "category"}
     values : Series
-        float64 with NaN for missing, or categories named by whole numbers, so that no text can upset a library.
+        float64 with NaN for missing, or categories named by whole numbers, so that no text can upset a
+        library.
     notes : tuple of str
     """
 
@@ -107,7 +108,7 @@ class Columns:
         return Column("category", _as_category(column, name))
 
     def _of_texts(self, texts: Texts, name: str) -> Column:
-        notes = (texts.note,) if texts.note else ()
+        notes: tuple[str, ...] = (texts.note,) if texts.note else ()
         booleans = {str(text): str(text).lower() for text in texts.counts.index}
         if booleans and set(booleans.values()) <= set(_BOOLEANS):
             values = [_BOOLEANS[one] for one in booleans.values()]
@@ -123,9 +124,7 @@ class Columns:
             if reading.numbers:
                 values = [reading.numbers[str(text)] for text in texts.counts.index]
                 return Column("number", self._spread(values, texts), notes)
-        categories = pd.Categorical.from_codes(
-            texts.codes, categories=pd.RangeIndex(len(texts.counts))
-        )
+        categories = pd.Categorical.from_codes(texts.codes, categories=pd.RangeIndex(len(texts.counts)))
         return Column("category", pd.Series(categories, index=self.frame.index), notes)
 
     def _spread(self, values: list[float], texts: Texts) -> pd.Series:
@@ -144,7 +143,9 @@ def texts_of(column: pd.Series, name: str) -> Texts:
     stripped = column.map(lambda value: str(value).strip(), na_action="ignore").astype("object")
     stripped = stripped.where(stripped != "", np.nan)
     codes, different = pd.factorize(stripped)
-    counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(different)), index=different, dtype="int64")
+    counts = pd.Series(
+        np.bincount(codes[codes >= 0], minlength=len(different)), index=different, dtype="int64"
+    )
     note = None
     if column.nunique() > len(different):
         written = pd.Series(column.dropna().unique()).map(str)
@@ -235,8 +236,8 @@ def refuse_infinite(numbers: pd.Series, name: str) -> None:
     if infinite.any():
         place = int(infinite.argmax())
         raise TableError(
-            f"row {numbers.index[place] + 1}, column {name!r}: {numbers.iloc[place]} is no number that a tree can "
-            "split on; leave it empty where it is missing."
+            f"row {numbers.index[place] + 1}, column {name!r}: {numbers.iloc[place]} is no number that a "
+            "tree can split on; leave it empty where it is missing."
         )
 
 
@@ -249,8 +250,10 @@ def _holds_texts(column: pd.Series) -> bool:
     if kind == "string":
         return True
     # numbers and texts in one column: read as if they came from a file
-    return kind in ("mixed", "mixed-integer") and any(isinstance(value, str) for value in column) and all(
-        isinstance(value, Hashable) for value in column
+    return (
+        kind in ("mixed", "mixed-integer")
+        and any(isinstance(value, str) for value in column)
+        and all(isinstance(value, Hashable) for value in column)
     )
 
 
@@ -266,7 +269,7 @@ def _as_times(column: pd.Series) -> pd.Series | None:
         return column
     if isinstance(kind, pd.PeriodDtype):
         return column.dt.to_timestamp()
-    if kind != object:
+    if not pd.api.types.is_object_dtype(kind):
         return None
     held = pd.api.types.infer_dtype(column, skipna=True)
     if held in ("date", "datetime", "datetime64"):
@@ -285,8 +288,8 @@ def _as_category(column: pd.Series, name: str) -> pd.Series:
         place = next(i for i, value in enumerate(column) if not isinstance(value, Hashable))
         kind = type(column.iloc[place]).__name__
         raise TableError(
-            f"row {column.index[place] + 1}, column {name!r}: a {kind} is neither a number nor a text; leave the "
-            "column out (--drop)."
+            f"row {column.index[place] + 1}, column {name!r}: a {kind} is neither a number nor a text; leave "
+            "the column out (--drop)."
         ) from None
     categories = pd.Categorical.from_codes(codes, categories=pd.RangeIndex(int(codes.max()) + 1))
     return pd.Series(categories, index=column.index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +15,12 @@ from focal_gbm._validation import FloatArray
 #: With fewer rows, whole numbers differ by chance.
 _FEW_ROWS = 50
 
-#: A column in which such a share of the steps from row to row is the same counts the rows, also where it starts
-#: again (extracts that were put together).
+#: A column in which such a share of the steps from row to row is the same counts the rows, also where it
+#: starts again (extracts that were put together).
 _SAME_STEP = 0.9
 
-#: A column that never falls, or never rises, and has at least one value for so many rows, counts blocks of rows. A
-#: quantity that a table is sorted by (ages) has fewer different values.
+#: A column that never falls, or never rises, and has at least one value for so many rows, counts blocks of
+#: rows. A quantity that a table is sorted by (ages) has fewer different values.
 _ROWS_A_BLOCK = 10
 
 #: The fewest different values of a counter of blocks, and of an id.
@@ -33,11 +32,13 @@ _ROWS_AN_ID = 20
 #: No customer has so many times the rows of the mean one; the zeros of a quantity may be that many.
 _MOST_TIMES_MEAN = 10
 
-#: Rows with the same value of an id agree in their label more often than rows of neighbouring values by so many
-#: standard errors. Hundreds of columns may be looked at.
+#: Rows with the same value of an id agree in their label more often than rows of neighbouring values by so
+#: many standard errors. Hundreds of columns may be looked at.
 _ERRORS = 5.0
 
-_UNNAMED = re.compile(r"Unnamed: \d+|index|level_\d+|__index_level_\d+__|row_?(number|num|id|nr)?|", re.IGNORECASE)
+_UNNAMED = re.compile(
+    r"Unnamed: \d+|index|level_\d+|__index_level_\d+__|row_?(number|num|id|nr)?|", re.IGNORECASE
+)
 
 
 def key_reason(values: FloatArray, name: str) -> str | None:
@@ -75,9 +76,11 @@ def key_reason(values: FloatArray, name: str) -> str | None:
         return "has another whole number in every row, as a key has"
     one_way = bool((steps >= 0).all() or (steps <= 0).all())
     if one_way and different * _ROWS_A_BLOCK >= len(present):
-        return "is a whole number that never falls from row to row, as a running number" if (
-            steps >= 0
-        ).all() else "is a whole number that never rises from row to row, as a running number"
+        return (
+            "is a whole number that never falls from row to row, as a running number"
+            if (steps >= 0).all()
+            else "is a whole number that never rises from row to row, as a running number"
+        )
     return None
 
 
@@ -98,27 +101,24 @@ class Repeated(NamedTuple):
     is_key: bool
 
 
-def repeated_ids(X: pd.DataFrame, y: NDArray[np.int64], skip: Collection[str] = ()) -> list[Repeated]:
-    """Return the columns whose equal values go with equal labels, more than neighbouring values do.
+def repeated_ids(X: pd.DataFrame, y: NDArray[np.int64]) -> list[Repeated]:
+    """Return columns whose equal values go with equal labels, more than neighbouring values do.
 
-    A quantity that predicts the target does so for its neighbouring values, too; an id, or an attribute that is the
-    same in all rows of a customer, does not. Rows of a customer in training and test make noise look predictive.
+    A quantity that predicts the target does so for its neighbouring values, too; an id, or an attribute that
+    is the same in all rows of a customer, does not. Rows of a customer in training and test make noise look
+    predictive.
 
     Parameters
     ----------
     X : DataFrame of shape (n_rows, n_columns)
         From `as_features`.
     y : ndarray of int of shape (n_rows,)
-    skip : collection of str
-        Columns not to look at.
     """
     found = []
     for name in X.columns:
-        if name in skip:
-            continue
         column = X[name]
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
-        values = column.cat.codes.to_numpy(np.float64) if is_category else column.to_numpy(np.float64)
+        values: FloatArray = (column.cat.codes if is_category else column).to_numpy(np.float64)
         present = (values >= 0) if is_category else ~np.isnan(values)
         values, labels = values[present], y[present]
         rows = np.unique(values, return_counts=True)[1]
@@ -134,7 +134,7 @@ def repeated_ids(X: pd.DataFrame, y: NDArray[np.int64], skip: Collection[str] = 
 
 
 def _excess_of_agreement(values: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Return by how many standard errors neighbours of the same value agree more than those of different ones."""
+    """Return by how many standard errors rows of one value agree more than neighbours of two values."""
     order = np.argsort(values, kind="stable")
     same_value = np.diff(values[order]) == 0
     same_label = np.diff(labels[order]) == 0

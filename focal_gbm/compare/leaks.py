@@ -74,7 +74,7 @@ def leak_of(
     if int(np.bincount(y).min()) < 2:
         return [], len(X.columns)
     few = np.union1d(draw.choice(len(y), min(_ROWS_AT_FIRST, len(y)), replace=False), _some_of_each(y))
-    found = []
+    found: list[tuple[str, float]] = []
     for number, name in enumerate(X.columns):
         if deadline is not None and deadline.is_over:
             return found, number

@@ -23,7 +23,8 @@ _CURRENCIES = (
     r"CAD|AUD|NZD|BRL|MXN|ZAR|KRW|TRY|ILS|SGD|HKD|Rs\.?|kr\.?|Fr\.?|z\u0142"
 )
 
-#: What may stand between three digits and three: a blank, also one that keeps lines together, or an apostrophe.
+#: What may stand between three digits and three: a blank, also one that keeps lines together, or an
+#: apostrophe.
 _MARKS = " \u00a0\u2009\u202f'\u2019_"
 
 _NUMBER = re.compile(
@@ -46,8 +47,8 @@ _GROUPS = {
 }
 _MARKED = re.compile(rf"\d{{1,3}}(?:[{_MARKS}]\d{{3}})+")
 
-#: A column in which more rows than this are numbers is a column of numbers with words in it, and not one of words
-#: such as the codes "V27" and "250.1".
+#: A column in which more rows than this are numbers is a column of numbers with words in it, and not one of
+#: words such as the codes "V27" and "250.1".
 _MOSTLY = 0.5
 
 #: With so few different numbers ("0", "1" and "2+") a column may well be one of categories.
@@ -74,7 +75,9 @@ class Writing:
         for name in ("decimal", "thousands"):
             value = getattr(self, name)
             if value is not None and (len(value) != 1 or value.isalnum() or value in "+-"):
-                raise TableError(f"{name} must be one character that is no digit, letter or sign, got {value!r}.")
+                raise TableError(
+                    f"{name} must be one character that is no digit, letter or sign, got {value!r}."
+                )
         if self.decimal is not None and self.decimal == self.thousands:
             raise TableError(f"decimal and thousands must differ, got {self.decimal!r} for both.")
 
@@ -165,8 +168,8 @@ def _value_of(number: _Number, decimal: str, thousands: str | None) -> float | N
     whole, sign, part = number.digits.rpartition(decimal)
     if not sign:
         whole, part = number.digits, ""
-    for mark in [thousands] if thousands is not None else [*(".," if decimal not in ".," else
-                                                             ".".replace(decimal, ",")), *_MARKS]:  # fmt: skip
+    marks = ["." if decimal == "," else ",", *_MARKS] if thousands is None else [thousands]
+    for mark in marks:
         groups = whole.split(mark)
         if len(groups) > 1:
             if not (groups[0].isdigit() and len(groups[0]) <= 3 and len(groups[-1]) == 3
@@ -234,11 +237,11 @@ def read_numbers(counts: pd.Series, name: str, writing: Writing, of_file: dict[s
     if strays:
         _refuse_otherwise_written(apart, numbers, decimal, name)
         _refuse_strays(counts, strays, len(set(numbers.values())), name)
-        return Reading({}, _note_on_words(apart, strays, name))
+        return Reading({}, _note_on_words(apart, numbers, strays, name))
     if len(units) > 1:
         raise TableError(
-            f"column {name!r} has numbers with different units ({some_of(list(units))}): write them in one, or "
-            f"take the column as categories (--categorical {name!r}) or leave it out (--drop {name!r})."
+            f"column {name!r} has numbers with different units ({some_of(list(units))}): write them in one, "
+            f"or take the column as categories (--categorical {name!r}) or leave it out (--drop {name!r})."
         )
     return Reading(numbers, _note(apart, numbers, decimal, next(iter(units)), name))
 
@@ -260,8 +263,8 @@ def _decimal_sign(apart: dict[str, _Number], name: str, of_file: dict[str, str])
     if not of_file and all("," not in one.digits and not one.unit for one in apart.values()):
         return "."  # as programs write numbers
     raise TableError(
-        f"column {name!r}: {example!r} can be read with a decimal sign and with a thousands separator, and nothing "
-        "in the file tells which: say it (--decimal , or --thousands ,)."
+        f"column {name!r}: {example!r} can be read with a decimal sign and with a thousands separator, and "
+        "nothing in the file tells which: say it (--decimal , or --thousands ,)."
     )
 
 
@@ -272,8 +275,8 @@ def _refuse_other_convention(texts: list[str], name: str, of_file: dict[str, str
     example = next((text for text in texts if "." in text), None)
     if example is not None:
         raise TableError(
-            f"column {name!r}: {example!r} is a thousand and more if the point separates thousands, as another "
-            f"column has decimal commas ({of_file[',']}); say it (--decimal , or --decimal .)."
+            f"column {name!r}: {example!r} is a thousand and more if the point separates thousands, as "
+            f"another column has decimal commas ({of_file[',']}); say it (--decimal , or --decimal .)."
         )
 
 
@@ -284,7 +287,8 @@ def _refuse_otherwise_written(
     for text, one in apart.items():
         if text not in numbers and decimal_sign_of(one.digits) is not None:
             raise TableError(
-                f"column {name!r}: {text!r} is no number with the decimal sign {decimal!r} (--decimal, --thousands)."
+                f"column {name!r}: {text!r} is no number with the decimal sign {decimal!r} (--decimal, "
+                "--thousands)."
             )
 
 
@@ -295,14 +299,16 @@ def _refuse_strays(counts: pd.Series, strays: list[str], n_numbers: int, name: s
         return
     more = f" and {len(strays) - 1:,} other texts stand" if strays[1:] else " stands"
     raise TableError(
-        f"column {name!r}: {strays[0]!r} ({counts[strays[0]]:,} rows){more} among numbers. Correct it, or say "
-        f"that it means missing (--na {strays[0]!r}), or that the column holds categories "
+        f"column {name!r}: {strays[0]!r} ({counts[strays[0]]:,} rows){more} among numbers. Correct it, or "
+        f"say that it means missing (--na {strays[0]!r}), or that the column holds categories "
         f"(--categorical {name!r})."
     )
 
 
-def _note_on_words(apart: dict[str, _Number], words: list[str], name: str) -> str | None:
-    number = next((text for text, one in apart.items() if not one.unit), None)  # "11th" is rather a word
+def _note_on_words(
+    apart: dict[str, _Number], numbers: dict[str, float], words: list[str], name: str
+) -> str | None:
+    number = next((text for text in numbers if not apart[text].unit), None)  # "11th" is rather a word
     if number is None:
         return None
     return f"column {name!r} holds numbers ({number!r}) and words ({words[0]!r}): taken as categories."

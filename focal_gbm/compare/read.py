@@ -1,8 +1,8 @@
 """Read a table from CSV or Parquet; what does not parse is refused with its row and column.
 
-Texts are read once, by Arrow, which refuses a row that is shorter or longer than the header (polars fills up the
-shorter one, and DuckDB's sniffer takes another separator, with which the row fits). Every value stays as it is
-written: what is a number, a time or a category is decided by `prepare`, which says what it did.
+Texts are read once, by Arrow, which refuses a row that is shorter or longer than the header (polars fills up
+the shorter one, and DuckDB's sniffer takes another separator, with which the row fits). Every value stays as
+it is written: what is a number, a time or a category is decided by `prepare`, which says what it did.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def _separator_of(sample: str) -> str:
     fitting = [separator for separator, (share, _) in shares.items() if share == 1.0]
     if len(fitting) > 1:
         raise TableError(
-            f"{' and '.join(map(repr, fitting))} both make columns of every line: say which one separates the "
-            "values (--separator)."
+            f"{' and '.join(map(repr, fitting))} both make columns of every line: say which one separates "
+            "the values (--separator)."
         )
     return best
 

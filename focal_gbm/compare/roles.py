@@ -91,11 +91,17 @@ def read_roles(columns: Columns, roles: Roles) -> tuple[RowData, list[str]]:
         read["time"] = _numbers(columns, roles.time, "--time", notes)
     if roles.group is not None:
         _refuse_missing(columns.frame[roles.group], roles.group, "--group")
-        values = columns.frame[roles.group].map(lambda value: value.strip() if isinstance(value, str) else value)
+        values = columns.frame[roles.group].map(
+            lambda value: value.strip() if isinstance(value, str) else value
+        )
         read["group"] = pd.factorize(values)[0]
-        notes.append(f"rows of the same {roles.group!r} ({read['group'].max() + 1:,} of them) stay on one side.")
+        notes.append(
+            f"rows of the same {roles.group!r} ({read['group'].max() + 1:,} of them) stay on one side."
+        )
     if roles.weight is not None:
-        read["weight"] = _not_negative(_numbers(columns, roles.weight, "--weight", notes), roles.weight, "weight")
+        read["weight"] = _not_negative(
+            _numbers(columns, roles.weight, "--weight", notes), roles.weight, "weight"
+        )
         if not read["weight"].any():
             raise TableError(f"column {roles.weight!r} (--weight) must have a weight > 0, got zeros only.")
     for side in ("cost_fp", "cost_fn"):
@@ -105,7 +111,9 @@ def read_roles(columns: Columns, roles: Roles) -> tuple[RowData, list[str]]:
             read[side] = _not_negative(numbers, cost, "cost")
         elif cost is not None:
             if not (np.isfinite(cost) and cost >= 0):
-                raise TableError(f"--{side.replace('_', '-')} must be a number >= 0 or a column, got {cost!r}.")
+                raise TableError(
+                    f"--{side.replace('_', '-')} must be a number >= 0 or a column, got {cost!r}."
+                )
             read[side] = np.full(len(columns.frame), float(cost))
     return RowData(**read, has_amounts=isinstance(roles.cost_fn, str)), notes
 

@@ -213,7 +213,7 @@ def _check_roles(roles: Roles, target: str, n_classes: int) -> None:
 def _without_ids(
     X: pd.DataFrame, left_out: pd.DataFrame, y: NDArray[np.int64], keep: Collection[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the features without ids that repeat, and notes on columns whose rows seem to be of one customer."""
+    """Return the features without ids that repeat, and notes on what looks like customers."""
     found = [*repeated_ids(X, y), *repeated_ids(left_out, y)]
     keys = [one.name for one in found if one.is_key and one.name in X.columns and one.name not in keep]
     if set(keys) == set(X.columns):
@@ -224,9 +224,10 @@ def _without_ids(
 def _about_repeated(one: Repeated, is_left_out: bool) -> str:
     left_out = f" It is left out (--keep {one.name!r} keeps it)." if is_left_out else ""
     return (
-        f"column {one.name!r} looks like one of customers with several rows: {one.values:,} values, and rows of the "
-        "same value have the same label more often than rows of near ones. With such rows in training and test every "
-        f"model looks better than it is: --group COLUMN keeps those of a customer on one side.{left_out}"
+        f"column {one.name!r} looks like one of customers with several rows: {one.values:,} values, and rows "
+        "of the same value have the same label more often than rows of near ones. With such rows in training "
+        "and test every model looks better than it is: --group COLUMN keeps those of a customer on one "
+        f"side.{left_out}"
     )
 
 
@@ -235,7 +236,8 @@ def _about_copies(X: pd.DataFrame) -> list[str]:
     if copies <= _MANY_COPIES * len(X):
         return []
     return [
-        f"{copies:,} rows have the same features as another row: copies in two folds make every model look better."
+        f"{copies:,} rows have the same features as another row: copies in two folds make every model look "
+        "better."
     ]
 
 

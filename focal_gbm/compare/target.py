@@ -46,8 +46,8 @@ def take_target(column: pd.Series, positive: str | None = None) -> Target:
     column : Series of shape (n_rows,)
         Labels of any type.
     positive : str or None, default=None
-        The label of interest, as it is written; of more than two classes it is told apart from the rest. None is
-        the rarer of two, or all classes.
+        The label of interest, as it is written; of more than two classes it is told apart from the rest.
+        None is the rarer of two, or all classes.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _one_writing(
 ) -> tuple[pd.Series, list[str], str]:
     """Return labels in which each number is written as it is first ("1" and "1.0" are one label)."""
     first = pd.Series(texts.to_numpy(), index=values).groupby(level=0, sort=True).first()
-    written = pd.Series(first.loc[values].to_numpy(), index=texts.index)
+    written = pd.Series(values, index=texts.index).map(first)
     others = sorted(set(texts) - set(first))
     note = f"target {name!r}: labels of the same number are one ({', '.join(map(repr, others))} too)."
     return written, list(first), note
@@ -134,7 +134,11 @@ def _alike(labels: list[str], name: str) -> list[str]:
     for label in labels:
         by_case.setdefault(label.casefold(), []).append(label)
     alike = [" and ".join(map(repr, same)) for same in by_case.values() if len(same) > 1]
-    return [f"target {name!r}: {', '.join(alike)} differ by case only and are different classes."] if alike else []
+    return (
+        [f"target {name!r}: {', '.join(alike)} differ by case only and are different classes."]
+        if alike
+        else []
+    )
 
 
 def _with_class_of_interest(

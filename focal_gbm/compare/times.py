@@ -14,13 +14,14 @@ _ISO = re.compile(r"\d{4}-\d{1,2}(?:-\d{1,2}(?:[T ]\d{1,2}:\d{2}.*)?)?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?")
 _YEAR_FIRST = re.compile(r"\d{4}([./])\d{1,2}\1\d{1,2}(?P<clock>[ T].*)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?P<clock>[ T].*)?")
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _NAMED = re.compile(
-    r"(?:\d{1,2}[ -]?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[ -]?(?:\d{1,2},?[ -])?\d{2,4}"
-    r"(?P<clock>[ T].*)?",
+    rf"(?:\d{{1,2}}[ -]?)?(?:{_MONTHS})[a-z]{{0,6}}[ -]?(?:\d{{1,2}},?[ -])?\d{{2,4}}(?P<clock>[ T].*)?",
     flags=re.IGNORECASE,
 )
 _NAMED_FORMATS = (
-    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%b %Y", "%b-%Y",
+    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%b %Y",
+    "%b-%Y",
     "%b-%y", "%B %Y",
 )  # fmt: skip
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
@@ -68,8 +69,8 @@ def read_times(counts: pd.Series, name: str, day_first: bool | None) -> pd.Serie
         return None
     stray = str(counts.index[int(strays.argmax())])
     raise TableError(
-        f"column {name!r}: {stray!r} stands among times. Correct it, or say that it means missing (--na {stray!r}), "
-        f"or that the column holds categories (--categorical {name!r})."
+        f"column {name!r}: {stray!r} stands among times. Correct it, or say that it means missing (--na "
+        f"{stray!r}), or that the column holds categories (--categorical {name!r})."
     )
 
 
@@ -104,8 +105,8 @@ def _year_last(texts: pd.Series, parts: pd.DataFrame, name: str, day_first: bool
             return None
         if first.max() <= 12 and second.max() <= 12 and (first != second).any() and (parts[1] != ".").any():
             raise TableError(
-                f"column {name!r}: {texts.iloc[0]!r} may be written with the day or the month first, and no value "
-                "tells which: say it (--day-first or --month-first)."
+                f"column {name!r}: {texts.iloc[0]!r} may be written with the day or the month first, and no "
+                "value tells which: say it (--day-first or --month-first)."
             )
         day_first = not second.max() > 12
     mark = str(parts[1].dropna().iloc[0])
