@@ -81,6 +81,10 @@ _Positive = Annotated[
     _option(panel=_ROWS, help="The label looked for, as it is written. Default: the rarer of two."),
 ]
 _Time = Annotated[str | None, _option("--time", panel=_ROWS, help="Train on the past, test on the future.")]
+_Ordered = Annotated[
+    bool,
+    _option("--ordered", panel=_ROWS, help="The same where no column has the time: rows are in its order."),
+]
 _Group = Annotated[
     str | None, _option(panel=_ROWS, help="The customer: rows of one are never in training and test.")
 ]
@@ -150,6 +154,7 @@ def _help(context: typer.Context) -> None:
 @app.command()
 def compare(
     data: _Data = None, target: _Target = None, positive: _Positive = None, time_: _Time = None,
+    ordered: _Ordered = False,
     group: _Group = None, weight: _Weight = None, cost_fp: _CostFp = None, cost_fn: _CostFn = None,
     drop: _Drop = None, keep: _Keep = None, categorical: _Categorical = None,
     allow_leaky: _AllowLeaky = False, max_rows: _MaxRows = 50_000,
@@ -182,7 +187,7 @@ def compare(
         )  # fmt: skip
         if html is not None:
             refuse_unwritable(html, "--html")
-        roles = Roles(time_, group, weight, _number_or_column(cost_fp), _number_or_column(cost_fn))
+        roles = Roles(time_, group, weight, _number_or_column(cost_fp), _number_or_column(cost_fn), ordered)
         how_to_read = {
             "encoding": encoding, "separator": separator, "missing": na or [], "only_missing": na_only,
         }  # fmt: skip

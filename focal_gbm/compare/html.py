@@ -49,9 +49,5 @@ def render(comparison: Comparison, summary: dict[str, Any] | None = None) -> str
             ]
             for library in comparison.protocol.libraries
         },
-        by_names={
-            library: {one["name"]: one for one in found["contestants"]}
-            for library, found in summary["libraries"].items()
-        },
         footnote=FOOTNOTE,
     )

@@ -118,7 +118,7 @@ def repeated_ids(X: pd.DataFrame, y: NDArray[np.int64]) -> list[Repeated]:
     for name in X.columns:
         column = X[name]
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
-        values: FloatArray = (column.cat.codes if is_category else column).to_numpy(np.float64)
+        values: FloatArray = np.asarray(column.cat.codes if is_category else column, dtype=np.float64)
         present = (values >= 0) if is_category else ~np.isnan(values)
         values, labels = values[present], y[present]
         rows = np.unique(values, return_counts=True)[1]
@@ -134,10 +134,17 @@ def repeated_ids(X: pd.DataFrame, y: NDArray[np.int64]) -> list[Repeated]:
 
 
 def _excess_of_agreement(values: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Return by how many standard errors rows of one value agree more than neighbours of two values."""
+    """Return by how many standard errors rows of one value agree more than neighbours of two values.
+
+    Pairs of the most frequent class do not count: they agree anyway, and a value may have come from that
+    class alone (round amounts).
+    """
     order = np.argsort(values, kind="stable")
-    same_value = np.diff(values[order]) == 0
-    same_label = np.diff(labels[order]) == 0
+    values, labels = values[order], labels[order]
+    same_label = np.diff(labels) == 0
+    is_common = same_label & (labels[1:] == np.bincount(labels).argmax())
+    same_value = (np.diff(values) == 0)[~is_common]
+    same_label = same_label[~is_common]
     n_same, n_other = int(same_value.sum()), int((~same_value).sum())
     if min(n_same, n_other) < _FEW_VALUES:
         return 0.0

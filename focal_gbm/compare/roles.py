@@ -22,6 +22,8 @@ class Roles:
     ----------
     time : str or None
         Train on the past and test on the future.
+    ordered : bool
+        The same where no column has the time, but the rows are in its order.
     group : str or None
         Rows of the same group (customer) are never in training and test.
     weight : str or None
@@ -35,8 +37,11 @@ class Roles:
     weight: str | None = None
     cost_fp: float | str | None = None
     cost_fn: float | str | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
+        if self.ordered and self.time is not None:
+            raise TableError("--ordered is for tables without a column of times: leave out it or --time.")
         if (self.cost_fp is None) != (self.cost_fn is None):
             raise TableError("--cost-fp and --cost-fn go together: give both.")
 
@@ -89,6 +94,9 @@ def read_roles(columns: Columns, roles: Roles) -> tuple[RowData, list[str]]:
     read: dict[str, Any] = {}
     if roles.time is not None:
         read["time"] = _numbers(columns, roles.time, "--time", notes)
+    if roles.ordered:
+        read["time"] = columns.frame.index.to_numpy(np.float64)
+        notes.append("the rows are taken to be in the order of time.")
     if roles.group is not None:
         _refuse_missing(columns.frame[roles.group], roles.group, "--group")
         values = columns.frame[roles.group].map(

@@ -56,7 +56,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
                 "label": protocol.label(name), "higher_is_better": METRICS[name].higher_is_better,
                 "meaning": METRICS[name].meaning, "decides": name in comparison.decisive,
             }
-            for name in comparison.metrics
+            for name in dict.fromkeys([*comparison.decisive, *comparison.metrics])
         },
         "libraries": {library: _library(comparison, library) for library in protocol.libraries},
         "notes": [*comparison.table.notes, *_time_note(comparison), *comparison.notes],
@@ -92,7 +92,7 @@ def _table(comparison: Comparison) -> dict[str, Any]:
         ],
         "missing_values": int(table.X.isna().sum().sum()),
         "roles": {
-            "time": roles.time, "group": roles.group, "weight": roles.weight,
+            "time": roles.time, "ordered": roles.ordered, "group": roles.group, "weight": roles.weight,
             "cost_fp": roles.cost_fp, "cost_fn": roles.cost_fn,
         },
     }  # fmt: skip
@@ -130,7 +130,7 @@ def _library(comparison: Comparison, library: str) -> dict[str, Any]:
             one["scores"][metric]["difference"].update(
                 p_adjusted=_number(p), significance=direction(metric, pair, p)
             )
-    return {"name": LIBRARIES[library], "contestants": found}
+    return {"name": LIBRARIES[library], "contestants": {one["name"]: one for one in found}}
 
 
 def _contestant(comparison: Comparison, library: str, name: str, point: Contestant | None) -> dict[str, Any]:

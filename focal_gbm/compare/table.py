@@ -218,17 +218,20 @@ def _without_ids(
     keys = [one.name for one in found if one.is_key and one.name in X.columns and one.name not in keep]
     if set(keys) == set(X.columns):
         keys = []
-    return X.drop(columns=keys), [_about_repeated(one, one.name in keys) for one in found]
+    return X.drop(columns=keys), _about_repeated(found, keys)
 
 
-def _about_repeated(one: Repeated, is_left_out: bool) -> str:
-    left_out = f" It is left out (--keep {one.name!r} keeps it)." if is_left_out else ""
-    return (
-        f"column {one.name!r} looks like one of customers with several rows: {one.values:,} values, and rows "
-        "of the same value have the same label more often than rows of near ones. With such rows in training "
-        "and test every model looks better than it is: --group COLUMN keeps those of a customer on one "
-        f"side.{left_out}"
-    )
+def _about_repeated(found: list[Repeated], keys: list[str]) -> list[str]:
+    if not found:
+        return []
+    found = sorted(found, key=lambda one: not one.is_key)
+    left_out = f" Left out of the features: {', '.join(map(repr, keys))} (--keep keeps them)." if keys else ""
+    return [
+        f"rows of the same {' or '.join(repr(one.name) for one in found)} have the same label more often "
+        f"than others, as the rows of one customer have ({found[0].values:,} values). With such rows in "
+        f"training and test every model looks better than it is: --group {found[0].name!r}, or another "
+        f"column that names the customer, keeps them on one side.{left_out}"
+    ]
 
 
 def _about_copies(X: pd.DataFrame) -> list[str]:

@@ -47,7 +47,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
 
 def _headline(summary: dict[str, Any], found: dict[str, Any]) -> RichTable:
     table = RichTable(title=found["name"], title_justify="left", title_style="bold", padding=(0, 1))
-    by_name = {one["name"]: one for one in found["contestants"]}
+    by_name = found["contestants"]
     contestants = [by_name[name] for name in (CHOSEN, LOG_LOSS, SHIFTED)]
     table.add_column("")
     table.add_column("focal − log loss", justify="right")
@@ -74,13 +74,13 @@ def _points(summary: dict[str, Any], found: dict[str, Any]) -> RichTable:
     decisive = [metric for metric, about in summary["metrics"].items() if about["decides"]]
     for metric in decisive:
         table.add_column(summary["metrics"][metric]["label"], justify="right")
-    table.add_column("chosen", justify="right")
-    for one in found["contestants"]:
+    table.add_column("times chosen", justify="right")
+    for one in found["contestants"].values():
         if one["name"] in (LOG_LOSS, CHOSEN):
             continue
         name = f"{one['name']}, as they come" if one["name"] == WEIGHTS else one["name"]
         cells = [_styled(one["scores"][metric]["difference"]) for metric in decisive]
-        table.add_row(name, *cells, f"{one['times_chosen']} times" if one["of_grid"] else "")
+        table.add_row(name, *cells, str(one["times_chosen"]) if one["of_grid"] else "")
     return table
 
 
