@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from focal_gbm.compare.errors import TableError, some_of
@@ -19,6 +21,9 @@ from focal_gbm.compare.times import as_days, read_times
 _MANY_VALUES = 50
 
 _BOOLEANS = {"true": 1.0, "false": 0.0}
+
+#: Both, in lower and upper case and as Python writes them.
+_MOST_BOOLEANS = 6
 
 
 class Column(NamedTuple):
@@ -83,7 +88,7 @@ class Columns:
             if name in self.categorical or not _holds_texts(column):
                 continue
             self._texts[name] = texts_of(column, name)
-            for sign, text in proofs(self._texts[name].counts.index).items():
+            for sign, text in proofs(self._texts[name].counts.index.tolist()).items():
                 self._proofs.setdefault(sign, f"column {name!r}, {text!r}")
 
     def read(self, name: str) -> Column:
@@ -109,9 +114,9 @@ class Columns:
 
     def _of_texts(self, texts: Texts, name: str) -> Column:
         notes: tuple[str, ...] = (texts.note,) if texts.note else ()
-        booleans = {str(text): str(text).lower() for text in texts.counts.index}
-        if booleans and set(booleans.values()) <= set(_BOOLEANS):
-            values = [_BOOLEANS[one] for one in booleans.values()]
+        written = texts.counts.index.tolist()
+        if len(written) <= _MOST_BOOLEANS and all(text.lower() in _BOOLEANS for text in written):
+            values = [_BOOLEANS[text.lower()] for text in written]
             return Column("number", self._spread(values, texts), notes)
         times = read_times(texts.counts, name, self.day_first)
         if times is not None:
@@ -122,7 +127,7 @@ class Columns:
         if reading is not None:
             notes += (reading.note,) if reading.note else ()
             if reading.numbers:
-                values = [reading.numbers[str(text)] for text in texts.counts.index]
+                values = [reading.numbers[text] for text in written]
                 return Column("number", self._spread(values, texts), notes)
         categories = pd.Categorical.from_codes(texts.codes, categories=pd.RangeIndex(len(texts.counts)))
         return Column("category", pd.Series(categories, index=self.frame.index), notes)
@@ -140,17 +145,24 @@ def _time(times: pd.Series, name: str) -> Column:
 
 def texts_of(column: pd.Series, name: str) -> Texts:
     """Return the texts of a column, of which those that differ in blanks at their ends are one."""
-    stripped = column.map(lambda value: str(value).strip(), na_action="ignore").astype("object")
-    stripped = stripped.where(stripped != "", np.nan)
-    codes, different = pd.factorize(stripped)
-    counts = pd.Series(
-        np.bincount(codes[codes >= 0], minlength=len(different)), index=different, dtype="int64"
-    )
+    if not isinstance(column.dtype, pd.StringDtype):
+        column = column.map(str, na_action="ignore")
+    written = pa.array(column, type=pa.large_string(), from_pandas=True)
+    trimmed = pc.utf8_trim_whitespace(written)
+    found = pc.if_else(pc.equal(trimmed, ""), None, trimmed).dictionary_encode()
+    codes = found.indices.fill_null(-1).to_numpy().astype(np.intp)
+    different = found.dictionary.to_pylist()
+    # Python's own texts: an Index of Arrow's makes a new one at every look
+    index = pd.Index(different, dtype="object")
+    counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(different)), index, dtype="int64")
     note = None
-    if column.nunique() > len(different):
-        written = pd.Series(column.dropna().unique()).map(str)
-        merged = written[written.str.strip().duplicated(keep=False)].tolist()
-        note = f"column {name!r}: texts that differ in blanks at their ends are one ({some_of(merged, 2)})."
+    if not pc.all(pc.equal(written, trimmed)).as_py():
+        ways = pd.Series(pc.drop_null(pc.unique(written)).to_pylist(), dtype="object")
+        merged = ways[ways.str.strip().duplicated(keep=False) & (ways.str.strip() != "")].tolist()
+        if merged:
+            note = (
+                f"column {name!r}: texts that differ in blanks at their ends are one ({some_of(merged, 2)})."
+            )
     return Texts(codes, counts, note)
 
 
@@ -205,11 +217,16 @@ def as_features(
             continue
         features[name] = column.values
         notes += column.notes
-        if column.values.nunique(dropna=False) == 1:
+        if _is_constant(column.values):
             notes.append(f"column {name!r} has the same value in every row.")
     if not features:
         raise TableError("no column is left to predict from.")
     return pd.DataFrame(features), pd.DataFrame(left_out), notes
+
+
+def _is_constant(values: pd.Series) -> bool:
+    array = np.asarray(values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values)
+    return bool((array == array[0]).all() or np.isnan(array).all())
 
 
 def _why_left_out(column: Column, name: str) -> str | None:

@@ -152,7 +152,7 @@ def precision_recall_svg(comparison: Comparison, library: str) -> str:
     axes.axhline(float(np.mean(y == k)), color="0.6", linewidth=1, linestyle=":", label="chance")
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(f"Precision and recall of “{comparison.table.labels[k]}”", parse_math=False, fontsize=11)
-    _finish(axes, "lower left")
+    _finish(axes, "best")
     return _svg(figure)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from focal_gbm._validation import FloatArray
 from focal_gbm.compare.errors import TableError
 
 #: Balanced accuracy from which a column alone is taken for a copy of the target. What real columns reach is
@@ -23,6 +23,9 @@ _ALMOST_PERFECT = 0.995
 
 #: On the few rows of the first look a tree must get this far, on the rows that it was trained on.
 _WORTH_A_LOOK = 0.97
+
+#: Trees compare float32.
+_LARGEST = float(np.finfo(np.float32).max)
 
 #: A sample of so many rows shows a leak, and of so many shows that there is none.
 _ROWS, _ROWS_AT_FIRST = 20_000, 2_000
@@ -81,7 +84,7 @@ def leak_of(
         if step is not None:
             step(f"looking for leaks, column {number + 1:,} of {len(X.columns):,}")
         column = X[name]
-        if column.nunique(dropna=False) < 2 or not _is_worth_a_look(column.iloc[few], y[few], seed):
+        if not _is_worth_a_look(column.iloc[few], y[few], seed):
             continue
         accuracy = _out_of_fold(column, y, seed)
         if accuracy >= _ALMOST_PERFECT:
@@ -96,17 +99,26 @@ def _tree(y: NDArray[np.int64], seed: int) -> DecisionTreeClassifier:
 
 
 def _is_worth_a_look(column: pd.Series, y: NDArray[np.int64], seed: int) -> bool:
-    """Whether a tree gets nearly all of a few rows right, which it has seen."""
+    """Whether a tree gets nearly all of a few rows right, which it has seen.
+
+    Most columns go no further than here, so that what scikit-learn checks before a fit would be most of the
+    time.
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy()
-        shares = pd.DataFrame({"code": codes, "y": y}).groupby("code").y
-        values: FloatArray = np.column_stack(
-            [shares.transform(lambda one, k=k: (one == k).mean()) for k in np.unique(y)[1:]]
-        )
+        codes = column.cat.codes.to_numpy() + 1
+        rows = np.maximum(np.bincount(codes), 1)
+        shares = [np.bincount(codes, weights=y == k, minlength=len(rows)) / rows for k in np.unique(y)[1:]]
+        values = np.column_stack([share[codes] for share in shares])
     else:
         values = column.to_numpy(np.float64)[:, None]
-    predicted = _tree(y, seed).fit(values, y).predict(values)
-    return bool(balanced_accuracy_score(y, predicted) >= _WORTH_A_LOOK)
+        values = np.where(np.isnan(values), np.nanmin(values) - 1.0, values)
+    values = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), dtype=np.float32)
+    tree = _tree(y, seed).set_params(class_weight=None)
+    weight = len(y) / np.bincount(y)[y]
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        predicted = tree.fit(values, y, sample_weight=weight, check_input=False).tree_.predict(values)
+    right = predicted.argmax(axis=1) == y
+    return bool(np.mean([right[y == k].mean() for k in np.unique(y)]) >= _WORTH_A_LOOK)
 
 
 def _out_of_fold(column: pd.Series, y: NDArray[np.int64], seed: int) -> float:

@@ -216,7 +216,7 @@ def read_numbers(counts: pd.Series, name: str, writing: Writing, of_file: dict[s
     TableError
         For a stray text among numbers, for different units, and for numbers that can be read in two ways.
     """
-    texts = [str(text) for text in counts.index]
+    texts: list[str] = counts.index.tolist()
     plain = pd.to_numeric(pd.Series(texts, dtype="object"), errors="coerce").to_numpy(np.float64)
     if writing.is_open and not np.isnan(plain).any():
         _refuse_other_convention(texts, name, of_file)

@@ -56,9 +56,10 @@ def read_times(counts: pd.Series, name: str, day_first: bool | None) -> pd.Serie
     TableError
         Where day and month cannot be told apart, and where a text stands among times.
     """
-    texts = pd.Series(counts.index.astype("object"), index=counts.index)
-    if not any(pattern.fullmatch(text) for text in texts.head(_FIRST) for pattern in _PATTERNS):
+    first = counts.index[:_FIRST].tolist()
+    if not any(pattern.fullmatch(text) for text in first for pattern in _PATTERNS):
         return None
+    texts = pd.Series(counts.index, index=counts.index, dtype="object")
     times = _times_of(texts, name, day_first)
     if times is None:
         return None
