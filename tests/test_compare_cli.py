@@ -99,9 +99,8 @@ def test_time_group_weight_and_costs(tmp_path):
     assert list(verdict["by_metric"]) == ["cost", "average_precision", "log_loss"]
     assert (verdict["metric"], summary["metrics"]["cost"]["decides"]) == ("cost", True)
     assert report.read_text(encoding="utf-8").count("<svg") == 3 + 2
-    result = call(
-        tmp_path / "t.csv", "--target", "kind", "--json", "--library", "xgboost", "--decide", "roc_auc", *QUICK
-    )  # fmt: skip
+    decide = ["--library", "xgboost", "--decide", "roc_auc"]
+    result = call(tmp_path / "t.csv", "--target", "kind", "--json", *decide, *QUICK)
     assert json.loads(result.stdout)["verdict"]["xgboost"]["metric"] == "roc_auc"
 
 
@@ -186,8 +185,8 @@ def test_without_its_libraries_the_command_says_what_to_install(monkeypatch):
 # Whatever the terminal can show
 
 DIGITS = [
-    "--library", "lightgbm", "--folds", "2", "--repeats", "1", "--rounds", "2", "--gamma", "1", "--alpha", "none",
-    "--jobs", "1",
+    "--library", "lightgbm", "--folds", "2", "--repeats", "1", "--rounds", "2", "--gamma", "1", "--alpha",
+    "none", "--jobs", "1",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Reading files: what does not parse is refused by row and column, and everything else stays as it is written."""
+"""Files: what does not parse is refused by row and column, and everything else stays as it is written."""
 
 import gzip
 
@@ -80,9 +80,78 @@ def test_one_table_in_every_format(tmp_path):
         tmp_path / "table.parquet",
     ]
     for path in others:
-        pd.testing.assert_frame_equal(read_frame(path), expected)
+        # every value as it is written, so that what differs in blanks only can be told
+        stripped = read_frame(path).apply(lambda column: column.str.strip())
+        pd.testing.assert_frame_equal(stripped, expected)
 
 
 def test_missing_values_are_found(tmp_path):
     frame = read_frame(written(tmp_path, "a,b\n1,?\nNA,x\nnone at all,x\n"), missing=["none at all"])
     assert frame.isna().sum().tolist() == [2, 1]
+    # NA is a name, and a column of countries has it
+    frame = read_frame(written(tmp_path, "a,b\nNA,None\n,x\n-,x\n"), missing=["-"], only_missing=True)
+    assert frame.isna().sum().tolist() == [2, 0]
+    assert frame.a[0] == "NA"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1.5", "x"), ("1,5", "2,5"), ("a, b; c | d", "1"), ("two\nlines; and | more", "1,5"),
+        ('he said ""so""', "1"),
+        ("", ""), ("2024-01-02 10:30", "5 %"),
+    ],
+)  # fmt: skip
+def test_separators_are_not_counted_inside_texts(tmp_path, separator, first, second):
+    """Few rows and many, blank lines first, what Excel writes first."""
+    header = separator.join(['"a, b; and c"', "d", "y"])
+    row = separator.join([f'"{first}"', f'"{second}"', "no"])
+    for rows in (1, 2, 400):
+        body = "\n".join([header, *[row] * rows]) + "\n"
+        for text in (body, "\n\n" + body, f"sep={separator}\n" + body, body.rstrip("\n")):
+            frame = read_frame(written(tmp_path, text))
+            assert list(frame.columns) == ["a, b; and c", "d", "y"]
+            assert len(frame) == rows
+            assert frame.fillna("").iloc[-1].tolist() == [first.replace('""', '"'), second, "no"]
+
+
+def test_a_separator_that_is_said(tmp_path):
+    path = written(tmp_path, "a^b\n1^2\n")
+    assert read_frame(path, separator="^").iloc[0].tolist() == ["1", "2"]
+    ambiguous = written(tmp_path, "a;b,c;d\n1;2,3;4\n5;6,7;8\n")
+    with pytest.raises(TableError, match=r"',' and ';' both make columns of every line.*--separator"):
+        read_frame(ambiguous)
+    assert list(read_frame(ambiguous, separator=";").columns) == ["a", "b,c", "d"]
+
+
+def test_texts_of_any_length(tmp_path):
+    long = "x, " * 100_000
+    path = written(tmp_path, f'a,b,y\n"{long}",1,no\n2,3,yes\n')
+    frame = read_frame(path)
+    assert frame.a[0] == long
+    with pytest.raises(TableError, match=r"row 2 \(line 3 of the file\): it has 1 values"):
+        read_frame(written(tmp_path, f'a,b,y\n"{long}",1,no\n2\n'))
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_a_wrong_row_is_named_wherever_it_is(tmp_path, rows):
+    """No other separator is taken for its sake, and no value is filled in."""
+    good = "a;b;y\n" + '1,5;"x\ny";no\n' * rows
+    for wrong, words in (("1;2\n", "has 2 values"), ("1;2;3;4\n", "has 4 values")):
+        with pytest.raises(
+            TableError, match=rf"row {rows + 1} \(line {2 * rows + 3} of the file\): it {words}"
+        ):
+            read_frame(written(tmp_path, "\n" + good + wrong + '1,5;"x";no\n'))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252", "latin-1", "utf-8", "utf-8-sig"])
+def test_encodings(tmp_path, encoding):
+    path = written(tmp_path, "name;y\nJosé;0\n", encoding=encoding)
+    assert read_frame(path, encoding=encoding).name[0] == "José"
+    if encoding == "utf-16":  # its first bytes say it
+        assert read_frame(path).name[0] == "José"
+
+
+def test_names_that_are_empty_get_a_name(tmp_path):
+    assert list(read_frame(written(tmp_path, ",a,\n0,1,2\n")).columns) == ["Unnamed: 0", "a", "Unnamed: 2"]

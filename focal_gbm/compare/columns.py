@@ -50,14 +50,14 @@ class Texts(NamedTuple):
     ----------
     codes : ndarray of int of shape (n_rows,)
         -1 for missing.
-    counts : Series of int, by text
-        In the order of the rows.
+    counts : DataFrame of int, by text
+        In how many "rows" it is, and which row, counted from 1, is the "first".
     note : str or None
         Where texts were told apart by such blanks only.
     """
 
     codes: NDArray[np.intp]
-    counts: pd.Series
+    counts: pd.DataFrame
     note: str | None
 
 
@@ -154,7 +154,10 @@ def texts_of(column: pd.Series, name: str) -> Texts:
     different = found.dictionary.to_pylist()
     # Python's own texts: an Index of Arrow's makes a new one at every look
     index = pd.Index(different, dtype="object")
-    counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(different)), index, dtype="int64")
+    present, first = np.unique(codes, return_index=True)
+    rows = np.bincount(codes[codes >= 0], minlength=len(different))
+    numbers = column.index.to_numpy()[first[present >= 0]] + 1
+    counts = pd.DataFrame({"rows": rows, "first": numbers}, index, dtype="int64")
     note = None
     if not pc.all(pc.equal(written, trimmed)).as_py():
         ways = pd.Series(pc.drop_null(pc.unique(written)).to_pylist(), dtype="object")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 
-#: With fewer rows, whole numbers differ by chance.
+#: With fewer rows, whole numbers differ by chance; with fewer values, what counts up may be the hour.
 _FEW_ROWS = 50
 
 #: A column in which such a share of the steps from row to row is the same counts the rows, also where it
@@ -68,7 +68,7 @@ def key_reason(values: FloatArray, name: str) -> str | None:
         return None
     common = np.bincount(np.unique(steps, return_inverse=True)[1]).max() / len(steps)
     whole = bool((present == np.round(present)).all())
-    if common >= _SAME_STEP and (steps != 0).mean() >= _SAME_STEP:
+    if common >= _SAME_STEP and (steps != 0).mean() >= _SAME_STEP and different >= _FEW_ROWS:
         return "counts the rows"
     if not whole:
         return None

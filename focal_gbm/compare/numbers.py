@@ -197,13 +197,15 @@ def proofs(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read_numbers(counts: pd.Series, name: str, writing: Writing, of_file: dict[str, str]) -> Reading | None:
+def read_numbers(
+    counts: pd.DataFrame, name: str, writing: Writing, of_file: dict[str, str]
+) -> Reading | None:
     """Return the values of a column as numbers; None where they are all texts.
 
     Parameters
     ----------
-    counts : Series of int, by str
-        How many rows have each text, in the order of the rows.
+    counts : DataFrame of int, by str
+        In how many "rows" each text is, and which row is the "first", in the order of the rows.
     name : str
         Of the column.
     writing : Writing
@@ -292,16 +294,16 @@ def _refuse_otherwise_written(
             )
 
 
-def _refuse_strays(counts: pd.Series, strays: list[str], n_numbers: int, name: str) -> None:
+def _refuse_strays(counts: pd.DataFrame, strays: list[str], n_numbers: int, name: str) -> None:
     """Refuse words among numbers where numbers are the most."""
-    rows = int(counts[strays].sum())
-    if n_numbers < _FEW_NUMBERS or rows > (1 - _MOSTLY) * int(counts.sum()):
+    rows = int(counts.rows[strays].sum())
+    if n_numbers < _FEW_NUMBERS or rows > (1 - _MOSTLY) * int(counts.rows.sum()):
         return
     more = f" and {len(strays) - 1:,} other texts stand" if strays[1:] else " stands"
+    row = counts.loc[strays[0], "first"]
     raise TableError(
-        f"column {name!r}: {strays[0]!r} ({counts[strays[0]]:,} rows){more} among numbers. Correct it, or "
-        f"say that it means missing (--na {strays[0]!r}), or that the column holds categories "
-        f"(--categorical {name!r})."
+        f"row {row}, column {name!r}: {strays[0]!r}{more} among numbers. Correct it, or say that it means "
+        f"missing (--na {strays[0]!r}), or that the column holds categories (--categorical {name!r})."
     )
 
 

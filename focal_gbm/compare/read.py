@@ -202,8 +202,8 @@ def _parse(path: Path, text: str, separator: str | None, missing: list[str]) -> 
         raise TableError(f"{path} is empty: the first line must name the columns.")
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]  # as pandas calls them
     refuse_repeated(names, str(path))
-    # `1, "a, b"`: a blank before a quotation mark is none of the value's
-    body = re.sub(f'(?<={re.escape(separator)}) +(?=")', "", body)
+    if _has_blanks_before_quotes(body[:_SAMPLE], separator):
+        body = re.sub(f'(?<={re.escape(separator)}) +(?=")', "", body)
     data = body.encode()
     wrong: list[Any] = []
 
@@ -235,6 +235,12 @@ def _parse(path: Path, text: str, separator: str | None, missing: list[str]) -> 
     columns = [_without(column, is_missing) for column in table.columns]
     texts = pd.StringDtype("pyarrow")
     return pa.table(columns, names).to_pandas(types_mapper={pa.large_string(): texts}.get)
+
+
+def _has_blanks_before_quotes(sample: str, separator: str) -> bool:
+    """Whether texts are written as in `1, "a, b"`, where the blank is none of the value's."""
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=separator)
+    return any(value.lstrip(" ").startswith('"') for row in rows for value in row if value.startswith(" "))
 
 
 def _without(column: Any, missing: Any) -> Any:

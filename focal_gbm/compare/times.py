@@ -35,13 +35,13 @@ _FIRST = 100
 _MOSTLY = 0.5
 
 
-def read_times(counts: pd.Series, name: str, day_first: bool | None) -> pd.Series | None:
+def read_times(counts: pd.DataFrame, name: str, day_first: bool | None) -> pd.Series | None:
     """Return the texts of a column as times, by text; None where they are none.
 
     Parameters
     ----------
-    counts : Series of int, by str
-        How many rows have each text.
+    counts : DataFrame of int, by str
+        In how many "rows" each text is, and which row is the "first".
     name : str
         Of the column.
     day_first : bool or None
@@ -66,12 +66,13 @@ def read_times(counts: pd.Series, name: str, day_first: bool | None) -> pd.Serie
     strays = times.isna().to_numpy()
     if not strays.any():
         return times
-    if counts.to_numpy()[strays].sum() > (1 - _MOSTLY) * counts.sum():
+    if counts.rows.to_numpy()[strays].sum() > (1 - _MOSTLY) * counts.rows.sum():
         return None
     stray = str(counts.index[int(strays.argmax())])
+    row = counts.loc[stray, "first"]
     raise TableError(
-        f"column {name!r}: {stray!r} stands among times. Correct it, or say that it means missing (--na "
-        f"{stray!r}), or that the column holds categories (--categorical {name!r})."
+        f"row {row}, column {name!r}: {stray!r} stands among times. Correct it, or say that it means missing "
+        f"(--na {stray!r}), or that the column holds categories (--categorical {name!r})."
     )
 
 
