@@ -1,13 +1,12 @@
-"""Make a table as a payment service has it: times, customers with several payments, amounts, and fraud that drifts.
+r"""Make a table as a payment service has it: times, customers, amounts, and fraud that drifts.
 
     python examples/make_payments.py payments.csv
-    focal-gbm compare payments.csv --target fraud --time when --group customer \
-        --cost-fp 5 --cost-fn amount --top 1% --html report.html
+    focal-gbm compare payments.csv --target fraud --time when --group customer --top 1% \
+        --cost-fp 5 --cost-fn amount --html report.html
 
-Nothing here is real. Fraud depends on the amount, the hour, the age of the account and the country; its share grows
-over the year, and in the second half it moves to the small hours and to larger amounts (drift). A tenth of
-the customers is careless, which no column says but their id: who has rows of one customer in training and in
-test measures how well a model remembers customers.
+Nothing here is real. Fraud depends on the amount, the hour, the age of the account and the country; its share
+grows over the year, and in the second half it moves to the small hours and to larger amounts (drift). A tenth
+of the customers is careless, which no column says but their id.
 """
 
 from __future__ import annotations

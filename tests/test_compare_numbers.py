@@ -167,8 +167,8 @@ DAYS = pd.date_range("2023-11-20 08:15", periods=300, freq="31h")
     "form",
     [
         "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%SZ",
-        "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y", "%m/%d/%Y", "%m/%d/%Y %I:%M %p", "%d-%m-%Y", "%d/%m/%y",
-        "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%B %d, %Y", "%d%b%Y",
+        "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y", "%m/%d/%Y", "%m/%d/%Y %I:%M %p", "%d-%m-%Y",
+        "%d/%m/%y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%B %d, %Y", "%d%b%Y",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("separator", [",", ";"])

@@ -2,12 +2,15 @@
 
 import datetime
 import decimal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from focal_gbm.compare import Roles, TableError, embedded_table, prepare
+from focal_gbm.compare import Roles, TableError, embedded_table, prepare, read_frame
 from focal_gbm.compare.leaks import Deadline, leak_of
 from focal_gbm.compare.target import take_target
 
@@ -381,3 +384,18 @@ def test_a_quick_look_misses_no_leak(n_classes, share):
         X["missing"] = np.where(y > 0, np.nan, draw.normal(size=n))
     found = [name for name, _ in leak_of(X, y)[0]]
     assert found == [name for name in X.columns if name not in ("noise", "tiny")]
+
+
+def test_the_example_of_payments(tmp_path):
+    script = Path(__file__).parent.parent / "examples" / "make_payments.py"
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path in files:
+        subprocess.run([sys.executable, str(script), str(path), "--rows", "3000"], check=True, timeout=60)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    roles = Roles(time="when", group="customer", cost_fp=5.0, cost_fn="amount")
+    table = prepare(read_frame(files[0]), "fraud", name="payments", roles=roles)
+    assert table.columns == ("amount", "country", "account_days", "hour")
+    assert (np.diff(table.rows.time) >= 0).all()
+    assert 3 < len(table.y) / len(np.unique(table.rows.group)) < 10
+    # it drifts: more fraud in the second half
+    assert table.y[1500:].mean() > 1.5 * table.y[:1500].mean()
