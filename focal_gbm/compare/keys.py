@@ -54,7 +54,7 @@ def key_reason(values: FloatArray, name: str) -> str | None:
     --------
     >>> key_reason(np.arange(1.0, 101.0), "n")
     'counts the rows'
-    >>> key_reason(np.random.default_rng(0).permutation(100.0), "n")
+    >>> key_reason(np.random.default_rng(0).permutation(np.arange(1.0, 101.0)), "n")
     'has another whole number in every row, as a key has'
     >>> key_reason(np.random.default_rng(0).normal(size=100), "n") is None
     True

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from focal_gbm._validation import FloatArray
 from focal_gbm.compare.errors import TableError
 
 #: Balanced accuracy from which a column alone is taken for a copy of the target. What real columns reach is
@@ -24,8 +25,8 @@ _ALMOST_PERFECT = 0.995
 #: On the few rows of the first look a tree must get this far, on the rows that it was trained on.
 _WORTH_A_LOOK = 0.97
 
-#: Trees compare float32.
-_LARGEST = float(np.finfo(np.float32).max)
+#: Trees compare float32; the fourth leaves room for what stands for missing.
+_LARGEST = float(np.finfo(np.float32).max) / 4
 
 #: A sample of so many rows shows a leak, and of so many shows that there is none.
 _ROWS, _ROWS_AT_FIRST = 20_000, 2_000
@@ -110,9 +111,8 @@ def _is_worth_a_look(column: pd.Series, y: NDArray[np.int64], seed: int) -> bool
         shares = [np.bincount(codes, weights=y == k, minlength=len(rows)) / rows for k in np.unique(y)[1:]]
         values = np.column_stack([share[codes] for share in shares])
     else:
-        values = column.to_numpy(np.float64)[:, None]
-        values = np.where(np.isnan(values), np.nanmin(values) - 1.0, values)
-    values = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), dtype=np.float32)
+        values = _numbers(column)[:, None]
+    values = np.ascontiguousarray(values, dtype=np.float32)
     tree = _tree(y, seed).set_params(class_weight=None)
     weight = len(y) / np.bincount(y)[y]
     with config_context(assume_finite=True, skip_parameter_validation=True):
@@ -121,13 +121,21 @@ def _is_worth_a_look(column: pd.Series, y: NDArray[np.int64], seed: int) -> bool
     return bool(np.mean([right[y == k].mean() for k in np.unique(y)]) >= _WORTH_A_LOOK)
 
 
+def _numbers(column: pd.Series) -> FloatArray:
+    """Return a column with missing as its lowest value, which not every scikit-learn splits off otherwise."""
+    values = np.clip(column.to_numpy(np.float64), -_LARGEST, _LARGEST)
+    lowest = np.nanmin(values, initial=0.0)
+    filled: FloatArray = np.where(np.isnan(values), lowest - 1.0 - abs(lowest), values)
+    return filled
+
+
 def _out_of_fold(column: pd.Series, y: NDArray[np.int64], seed: int) -> float:
     tree = _tree(y, seed)
     if isinstance(column.dtype, pd.CategoricalDtype):
         # categories in the order of their mean class, found on each fold's training rows
         values, model = column.cat.codes.to_numpy(), make_pipeline(TargetEncoder(), tree)
     else:
-        values, model = column.to_numpy(), tree
+        values, model = _numbers(column), tree
     cv = StratifiedKFold(min(3, int(np.bincount(y).min())), shuffle=True, random_state=seed)
     return float(balanced_accuracy_score(y, cross_val_predict(model, values[:, None], y, cv=cv)))
 
