@@ -158,6 +158,18 @@ def test_only_three_digits_behind_one_to_three_are_ambiguous(whole, part):
         assert found == ("" if is_ambiguous else sign)
 
 
+@pytest.mark.parametrize(
+    ("digits", "sign"),
+    [
+        ("1 234,567", ","), ("1'234.567", "."), ("1 234", ""), ("12 34", None), ("1 234 567,5", ","),
+        ("1.234.567", ","), ("1,23,456", "."), ("1.23.45", None), ("1,234.5", "."), ("1.5,5", None),
+        ("0,123", ","), (".5", "."), (",", None),
+    ],
+)  # fmt: skip
+def test_what_a_number_proves(digits, sign):
+    assert decimal_sign_of(digits) == sign
+
+
 # Times
 
 DAYS = pd.date_range("2023-11-20 08:15", periods=300, freq="31h")

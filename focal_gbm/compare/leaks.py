@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,7 @@ def _is_worth_a_look(column: pd.Series, y: NDArray[np.int64], seed: int) -> bool
     Most columns go no further than here, so that what scikit-learn checks before a fit would be most of the
     time.
     """
+    values: Any
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy() + 1
         rows = np.maximum(np.bincount(codes), 1)
@@ -131,6 +133,7 @@ def _numbers(column: pd.Series) -> FloatArray:
 
 def _out_of_fold(column: pd.Series, y: NDArray[np.int64], seed: int) -> float:
     tree = _tree(y, seed)
+    values: Any
     if isinstance(column.dtype, pd.CategoricalDtype):
         # categories in the order of their mean class, found on each fold's training rows
         values, model = column.cat.codes.to_numpy(), make_pipeline(TargetEncoder(), tree)

@@ -300,7 +300,7 @@ def _refuse_strays(counts: pd.DataFrame, strays: list[str], n_numbers: int, name
     if n_numbers < _FEW_NUMBERS or rows > (1 - _MOSTLY) * int(counts.rows.sum()):
         return
     more = f" and {len(strays) - 1:,} other texts stand" if strays[1:] else " stands"
-    row = counts.loc[strays[0], "first"]
+    row = int(counts["first"].to_dict()[strays[0]])
     raise TableError(
         f"row {row}, column {name!r}: {strays[0]!r}{more} among numbers. Correct it, or say that it means "
         f"missing (--na {strays[0]!r}), or that the column holds categories (--categorical {name!r})."

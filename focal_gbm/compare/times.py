@@ -69,7 +69,7 @@ def read_times(counts: pd.DataFrame, name: str, day_first: bool | None) -> pd.Se
     if counts.rows.to_numpy()[strays].sum() > (1 - _MOSTLY) * counts.rows.sum():
         return None
     stray = str(counts.index[int(strays.argmax())])
-    row = counts.loc[stray, "first"]
+    row = int(counts["first"].to_dict()[stray])
     raise TableError(
         f"row {row}, column {name!r}: {stray!r} stands among times. Correct it, or say that it means missing "
         f"(--na {stray!r}), or that the column holds categories (--categorical {name!r})."
