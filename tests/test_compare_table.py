@@ -277,7 +277,28 @@ def test_a_quantity_that_predicts_is_no_id():
     assert len(table.notes) == 1
 
 
+def test_values_that_go_with_a_label_now_and_then_are_no_ids():
+    """Cells of a population, as in a survey's weights: more alike than others, and far from one customer."""
+    draw = np.random.default_rng(0)
+    cell = draw.integers(0, 1500, 6000)
+    chance = draw.beta(0.9, 2.1, 1500)
+    frame = pd.DataFrame({"weight": cell * 37 % 1499, "a": draw.normal(size=6000)})
+    frame["y"] = draw.random(6000) < chance[frame.weight]
+    assert prepare(frame, "y", name="survey").columns == ("weight", "a")
+
+
 # Labels
+
+
+def test_a_class_may_be_called_none(tmp_path):
+    text = "a,sleep\n" + "".join(f"{i * i % 17},{'None' if i % 3 else 'Apnea'}\n" for i in range(60))
+    (tmp_path / "sleep.csv").write_text(text)
+    with pytest.raises(TableError, match=r"row 2 and 39 more rows, column 'sleep': .*--na-only"):
+        prepare(read_frame(tmp_path / "sleep.csv"), "sleep", name="sleep")
+    table = prepare(
+        read_frame(tmp_path / "sleep.csv", only_missing=True), "sleep", name="sleep", positive="None"
+    )
+    assert table.labels == ("Apnea", "None")
 
 
 def test_labels_that_differ_in_blanks_are_one():
