@@ -36,8 +36,8 @@ _MOST_TIMES_MEAN = 10
 #: many standard errors. Hundreds of columns may be looked at.
 _ERRORS = 5.0
 
-#: Rows of one customer mostly have one label. (Where they do not, they tell little of each other: it is 0.27 for
-#: the survey weights of the census table "adult".)
+#: Rows of one customer mostly have one label. (Where they do not, they tell little of each other: 0.27 is what
+#: equal survey weights of the census table "adult" have.)
 _AGREEMENT = 0.5
 
 _UNNAMED = re.compile(
