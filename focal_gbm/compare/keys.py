@@ -36,8 +36,8 @@ _MOST_TIMES_MEAN = 10
 #: many standard errors. Hundreds of columns may be looked at.
 _ERRORS = 5.0
 
-#: Rows of one customer mostly have one label. (Where they do not, they tell little of each other: 0.27 have
-#: that are of equal survey weights in the census table "adult".)
+#: Rows of one customer mostly have one label. Where they do not, they tell little of each other: for equal
+#: survey weights of the census table "adult" the share is 0.27.
 _AGREEMENT = 0.5
 
 _UNNAMED = re.compile(
