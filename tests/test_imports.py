@@ -58,6 +58,7 @@ ONLY_IN = {
     "matplotlib": {"display", "compare"},
     "sklearn": {"training", "xgboost", "lightgbm", "search", "display", "compare"},
     "polars": {"compare"},
+    "pyarrow": {"compare"},
     "rich": {"compare", "cli"},
     "jinja2": {"compare"},
     "markupsafe": {"compare"},
