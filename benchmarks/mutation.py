@@ -4,7 +4,7 @@
     python benchmarks/mutation.py links --share 0.2     # a random fifth of one
 
 Cosmic Ray's operators and those below make the mutants, in a copy of the package. Each runs in a fork of a
-process that has imported the hosts already: starting anew would take longer than most tests that kill. The
+process that has imported the libraries already: starting anew would take longer than most tests that kill. The
 test files of TESTS come one after another until one fails. What survives them all has to be listed, with the
 reason, in mutation_survivors.md; other survivors are printed, and make the exit status 1.
 """
@@ -26,7 +26,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-# Before the hosts load OpenMP: a fork after a parallel region would hang.
+# Before the libraries load OpenMP: a fork after a parallel region would hang.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 sys.dont_write_bytecode = True  # two mutants of one second and one size would be taken for the same
 
