@@ -134,7 +134,8 @@ def main() -> None:
             kept = [row for row in kept if (row["library"], row["case"]) != (library, case)] + rows
             for row in rows:
                 print(
-                    f"{library:<10}{case:<27}{row['loss']:<6}{row['seconds']:8.2f}{row['library seconds']:8.2f}"
+                    f"{library:<10}{case:<27}{row['loss']:<6}"
+                    f"{row['seconds']:8.2f}{row['library seconds']:8.2f}"
                     f"{row['ratio']:7.3f}{row['ratio of least']:7.3f}"
                     f"  [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]"
                     f"   {row['leaves']} / {row['library leaves']}",

@@ -1,8 +1,8 @@
 """Claim: a fit takes no more memory than the library's own but a few bytes a row.
 
 Peak resident memory of a fit above that of the process with the table loaded, each contestant in a process of
-its own, three times; medians, and the difference to the library's own in bytes a row (or a row and class). The
-kernel's counter of the peak is reset just before the fit (Linux). Writes results/memory.json.
+its own, three times; medians, and the difference to the library's own loss in bytes a row (or a row and
+class). The kernel's counter of the peak is reset just before the fit (Linux). Writes results/memory.json.
 
     python benchmarks/memory.py [--cases 1000000x30x2,300000x30x5]
 """
@@ -85,8 +85,8 @@ def main() -> None:
             }
             rows.append(row)
             print(
-                f"{library:<10}{case:<18}{row['library MiB']:>10}{row['focal MiB']:>10}{row['bytes a row']:>13}"
-                f"{row['bytes a row and class']:>11}",
+                f"{library:<10}{case:<18}{row['library MiB']:>10}{row['focal MiB']:>10}"
+                f"{row['bytes a row']:>13}{row['bytes a row and class']:>11}",
                 flush=True,
             )
     write("memory", f"memory.py --cases {arguments.cases}", rows)

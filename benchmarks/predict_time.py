@@ -1,8 +1,8 @@
 """Claim: predict_proba takes as long as the library's, the link does not show.
 
-Seconds of predict_proba over the library's with as many trees of as many leaves, on one row and on many; γ=0 has
-the library's own trees, those of γ=2 are other trees, and deeper ones take longer. They take turns in one
-process, the order changes; medians. The link from scores to probabilities is timed alone, too. Writes
+Seconds of predict_proba over the library's with as many trees of as many leaves, on one row and on many;
+γ=0 has the library's own trees, those of γ=2 are other trees, and deeper ones take longer. They take turns in
+one process, the order changes; medians. The link from scores to probabilities is timed alone, too. Writes
 results/predict_time.json.
 
     python benchmarks/predict_time.py [--rows 1000000]

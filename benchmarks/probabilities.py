@@ -1,9 +1,9 @@
 """Claim: the posterior of a focal model is as good a probability as the library's own log-loss training.
 
-Repeated stratified 3-fold on every binary table. Library and focal models get the same settings (the library's
-defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table,
-the log loss of `predict_proba` over the library's and the difference in average precision, and writes both to
-results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest, and one
+Repeated stratified 3-fold on every binary table. Models of the library's own loss and focal models
+get the same settings (the library's defaults), the same early-stopping split and the same patience; each
+stops on its own loss. Prints, per table, the log loss of `predict_proba` over the library's and the
+difference in average precision, and writes both to results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest, and one
 more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the others are fitted on.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
@@ -122,11 +122,14 @@ def macro_average_precision(y, proba) -> float:
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
     """Return, per (contestant, library, table), ratio of mean log losses and difference in AP
-    to the library's own loss."""
+    to the library's own loss.
+    """
     mean = results.groupby(["contestant", "library", "table"], sort=False).mean(numeric_only=True)
     own = mean.loc["own loss"]
     # the same splits for all: the error of the mean of their differences
-    by_split = results.pivot_table(index=["library", "table", "split"], columns="contestant", values="log_loss")
+    by_split = results.pivot_table(
+        index=["library", "table", "split"], columns="contestant", values="log_loss"
+    )
     difference = by_split.sub(by_split["own loss"], axis=0).groupby(["library", "table"])
     error = difference.std().div(np.sqrt(difference.size()), axis=0)
     rows = []
@@ -152,7 +155,9 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=4, help="of tables under 20,000 rows")
-    parser.add_argument("--learning-rate", type=float, default=None, help="the libraries' own where not given")
+    parser.add_argument(
+        "--learning-rate", type=float, default=None, help="the libraries' own where not given"
+    )
     parser.add_argument("--kind", choices=("binary", "multiclass"), default="binary")
     parser.add_argument("--tables", default="")
     arguments = parser.parse_args()

@@ -32,7 +32,10 @@ def probabilities(name: str) -> str:
     frame, source = load(name)
     frame = frame[frame["contestant"].str.fullmatch(r"γ=[\d.]+")]
     n_tables = frame["table"].nunique()
-    header = ["", *(f"{library}, {gamma}" for library in LIBRARIES.values() for gamma in frame["contestant"].unique())]
+    header = [
+        "",
+        *(f"{library}, {gamma}" for library in LIBRARIES.values() for gamma in frame["contestant"].unique()),
+    ]
     rows = {"log loss of the raw score": [], "**log loss of `predict_proba`**": [], "average precision": []}
     for library in LIBRARIES:
         for gamma in frame["contestant"].unique():
@@ -134,11 +137,14 @@ def memory() -> str:
     rows = [
         [
             f"{LIBRARIES[row['library']]}, {case_name(row['case'])}",
-            *(f"{row[key]:g}" for key in ("library MiB", "focal MiB", "bytes a row", "bytes a row and class")),
+            *(
+                f"{row[key]:g}"
+                for key in ("library MiB", "focal MiB", "bytes a row", "bytes a row and class")
+            ),
         ]
         for row in frame.to_dict("records")
     ]
-    return markdown(["", "library, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
+    return markdown(["", "own loss, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
 
 
 def round_profile() -> str:
@@ -156,7 +162,8 @@ def predict_time() -> str:
     frame, source = load("predict_time")
     rows = [
         [
-            f"{LIBRARIES[row['library']]}, {row['classes']} classes, {row['rows']} row{'s' * (row['rows'] > 1)}",
+            f"{LIBRARIES[row['library']]}, {row['classes']} classes, "
+            f"{row['rows']} row{'s' * (row['rows'] > 1)}",
             f"{1e3 * row['library seconds']:{'.0f' if row['rows'] > 1 else '.2f'}}",
             *(
                 f"{row[loss]:.2f} [{row[f'{loss}, p10']:.2f}, {row[f'{loss}, p90']:.2f}]"
@@ -166,7 +173,7 @@ def predict_time() -> str:
         ]
         for row in frame.to_dict("records")
     ]
-    return markdown(["", "library, ms", "γ=0", "γ=2", "the link alone"], rows, source)
+    return markdown(["", "own loss, ms", "γ=0", "γ=2", "the link alone"], rows, source)
 
 
 def kernel() -> str:
