@@ -1,10 +1,11 @@
 """Claim: the posterior of a focal model is as good a probability as the library's own log-loss training.
 
-Repeated stratified 3-fold on every binary table. Models of the library's own loss and focal models
-get the same settings (the library's defaults), the same early-stopping split and the same patience; each
-stops on its own loss. Prints, per table, the log loss of `predict_proba` over the library's and the
-difference in average precision, and writes both to results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest, and one
-more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the others are fitted on.
+Repeated stratified 3-fold on every binary table. Models of the library's own loss and focal models get the
+same settings (the library's defaults), the same early-stopping split and the same patience; each stops on its
+own loss. Prints, per table, the log loss of `predict_proba` over the library's and the difference in average
+precision, and writes both to results/probabilities_KIND.json. Many classes: the mean average precision of
+each against the rest, and one more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the
+others are fitted on.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
 """

@@ -1,9 +1,9 @@
 """Claim: on Dask, two workers are faster than one, and focal loss sends nothing of its own while it trains.
 
 The same rows on one worker and on two, each with one thread, on one machine; the libraries' own Dask
-classifiers beside ours. Every model is fitted with few and with more rounds: the differences are
-seconds and bytes a round, without binning and the start of the engine. Bytes are those of the loopback device, over which all
-workers talk: the libraries' histograms, and whatever we would send. Writes results/two_workers.json.
+classifiers beside ours. Every model is fitted with few and with more rounds: the differences are seconds and
+bytes a round, without binning and the start of the engine. Bytes are those of the loopback device, over which
+all workers talk: the libraries' histograms, and whatever we would send. Writes results/two_workers.json.
 
     python benchmarks/two_workers.py [--rows 2000000] [--libraries xgboost,lightgbm]
 """
