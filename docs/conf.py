@@ -17,13 +17,16 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
+    "mathml",  # docs/mathml.py
     "tables",  # docs/tables.py
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
-html_title = "focal_gbm"
+html_title = f"focal_gbm {version}"  # stands above the sidebar
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
+html_math_renderer = "mathml"
 html_show_copyright = False
 
 myst_enable_extensions = ["dollarmath", "amsmath"]

@@ -2,7 +2,7 @@
 Choosing γ and a threshold
 ==========================
 
-γ=0 is the host's own loss, and belongs in every grid: the search says whether more helps. What is done with
+γ=0 is the library's own loss, and belongs in every grid: the search says whether more helps. What is done with
 the probability is a second, separate choice.
 """
 
