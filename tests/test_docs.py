@@ -5,14 +5,18 @@ here (a GPU, a cluster, another library) stands in a ```` ```{code-block} python
 """
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
+from needs import missing
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "_generated"} & set(path.parts)
 )
+#: What a page needs beyond the extra "test", by the page's name.
+NEEDS = {"recipes": ("mlflow", "optuna")}
 PYTHON = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -31,9 +35,17 @@ def test_there_are_pages():
 )
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace: dict = {}
-    for line, block in blocks_of(path):
-        exec(compile("\n" * line + block, str(path), "exec"), namespace)  # errors name the page's own line
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy)\b")  # of their own code
+        for package in NEEDS.get(path.stem, ()):
+            try:
+                __import__(package)
+            except ImportError:
+                missing(path.stem, f"{package} is not installed: pip install 'focal-gbm[recipes]'")
+        namespace: dict = {}
+        for line, block in blocks_of(path):
+            exec(compile("\n" * line + block, str(path), "exec"), namespace)  # errors name the page's own line
 
 
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
