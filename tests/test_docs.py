@@ -45,7 +45,25 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
                 missing(path.stem, f"{package} is not installed: pip install 'focal-gbm[recipes]'")
         namespace: dict = {}
         for line, block in blocks_of(path):
-            exec(compile("\n" * line + block, str(path), "exec"), namespace)  # errors name the page's own line
+            exec(
+                compile("\n" * line + block, str(path), "exec"), namespace
+            )  # errors name the page's own line
+
+
+def test_formulas_are_drawn(monkeypatch):
+    pytest.importorskip("ziamath", reason="the extra docs is not installed")
+    pytest.importorskip("sphinx", reason="the extra docs is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from formulas import svg
+
+    assert svg("x_1", inline=True).startswith("<svg ")
+    one, two = (
+        svg(rf"\begin{{aligned}} x &= 1 {rows} \end{{aligned}}", False) for rows in ("", r"\\ y &= 2")
+    )
+    heights = [float(re.search(r"height:([\d.]+)em", drawn)[1]) for drawn in (one, two)]
+    assert heights[1] > 1.5 * heights[0]
+    with pytest.raises(Exception, match=r"command that cannot be drawn: \\unheard"):
+        svg(r"\unheard x", inline=True)
 
 
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
