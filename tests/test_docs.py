@@ -1,4 +1,4 @@
-"""What the documentation says is run: every block of Python, and every link inside the repository exists.
+"""What the documentation says is run: every block of Python; every link inside the repository exists.
 
 A fence ```` ```python ```` is run, all of a page one after the other, warnings being errors. What cannot run
 here (a GPU, a cluster, another library) stands in a ```` ```{code-block} python ```` instead.
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from needs import missing
+
+import focal_gbm
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -76,3 +78,16 @@ def test_links_inside_the_repository_exist(path):
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target in LINK.findall(text):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_pre_commit_mirrors_the_lint():
+    config = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    entries = re.findall(r"^ +entry: (.+)$", config, flags=re.MULTILINE)
+    assert entries == [line for line in lines if re.match(r"(ruff|mypy) ", line)]
+
+
+def test_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.+)$", citation, flags=re.MULTILINE)[1] == focal_gbm.__version__
+    assert f"## {focal_gbm.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
