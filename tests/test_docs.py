@@ -91,3 +91,12 @@ def test_citation_names_this_version():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.+)$", citation, flags=re.MULTILINE)[1] == focal_gbm.__version__
     assert f"## {focal_gbm.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_contributing_names_what_there_is():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9_/]+\.py):(\w+)`", text))
+    assert len(named) > 20
+    for path, name in named:
+        source = (ROOT / "focal_gbm" / path).read_text(encoding="utf-8")
+        assert re.search(rf"^ *(async def|def|class) {name}\b", source, flags=re.MULTILINE), f"{path}:{name}"
