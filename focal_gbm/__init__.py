@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from focal_gbm._versions import UntestedLibraryWarning
+    from focal_gbm.diagnostics import show_versions
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMMetric, FocalLGBMObjective
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
@@ -42,6 +43,7 @@ _MODULES = {
     "Poly1Focal": "losses",
     "UntestedLibraryWarning": "_versions",
     "focal_loss": "training.metrics",
+    "show_versions": "diagnostics",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "UntestedLibraryWarning",
     "__version__",
     "focal_loss",
+    "show_versions",
 ]
 
 #: What needs an extra, with the packages that it brings.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm.kernels.formula import HESSIANS, LINKS, LOSSES, Formula
+from focal_gbm.kernels.tables import STEPS_PER_UNIT, attention_tables, share_tables
 from focal_gbm.kernels.threads import Threads
 
 #: In the order of job.h.
@@ -27,7 +28,7 @@ _OUT_OF_MEMORY = -2
 
 
 class _Table(ctypes.Structure):
-    _fields_ = (("start", ctypes.c_double), ("n_nodes", ctypes.c_int64), ("nodes", ctypes.c_void_p))
+    _fields_ = (("first", ctypes.c_int64), ("n_nodes", ctypes.c_int64), ("nodes", ctypes.c_void_p))
 
 
 class _Job(ctypes.Structure):
@@ -40,7 +41,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("out_row_step", "out_column_step")),
         *((name, ctypes.c_double) for name in ("hessian_factor", "floor")),
         *((name, ctypes.c_void_p) for name in ("raw", "label", "weight", "classes", "tables")),
-        ("inverse_step", ctypes.c_double),
+        ("steps_per_unit", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("gradient", "second", "sums")),
         ("first_bad", ctypes.c_int64),
     )
@@ -53,6 +54,10 @@ def library() -> ctypes.CDLL | None:
         if path.suffix in (".so", ".dylib", ".dll"):
             loaded = ctypes.CDLL(str(path))
             loaded.focal_n_blocks.restype = ctypes.c_int64
+            loaded.focal_table_of_share.restype = None
+            loaded.focal_table_of_share.argtypes = (
+                ctypes.c_double, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p,
+            )  # fmt: skip
             loaded.focal_run.restype = None
             loaded.focal_run.argtypes = (ctypes.c_void_p, *[ctypes.c_int] * 3, *[ctypes.c_void_p] * 3)
             return loaded
@@ -107,7 +112,7 @@ class Kernel:
     >>> gradient.round(4)
     array([ 0.0049, -1.0767, -0.0049], dtype=float32)
     >>> round(kernel.focal_loss(raw) / 3, 5)
-    0.55126
+    0.55123
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class Kernel:
             if self._weight.shape != (self.n_rows,):
                 raise ValueError(f"sample_weight must have shape {(self.n_rows,)}, got {self._weight.shape}.")
         self._classes = np.ascontiguousarray(formula.classes)
+        self._tables: dict[np.dtype[Any], _Tables] = {}
 
     def gradient_hessian(
         self, raw_prediction: NDArray[Any], gradient: NDArray[Any], hessian: NDArray[Any]
@@ -164,6 +170,9 @@ class Kernel:
         job.out_row_step, job.out_column_step = steps
         job.gradient, job.second = gradient.ctypes.data, hessian.ctypes.data
         job.wide_output = gradient.dtype == np.float64
+        if job.link == LINKS.index("logit") and self.formula.hessian != "exact" and not job.wide_output:
+            tables = self._tables_of(raw_prediction.dtype)
+            job.tables, job.steps_per_unit = tables.address, STEPS_PER_UNIT
         return self._run(job, raw_prediction)
 
     def focal_loss(self, raw_prediction: NDArray[Any]) -> float:
@@ -179,6 +188,11 @@ class Kernel:
         sums = np.zeros(self._library.focal_n_blocks(ctypes.byref(job)))
         job.sums = sums.ctypes.data
         return math.nan if self._run(job, raw) >= 0 else math.fsum(sums)
+
+    def _tables_of(self, dtype: np.dtype[Any]) -> _Tables:
+        if dtype not in self._tables:
+            self._tables[dtype] = _Tables(self.formula, dtype)
+        return self._tables[dtype]
 
     def _job(self, task: str, raw: NDArray[Any]) -> _Job:
         formula = self.formula
@@ -210,6 +224,36 @@ class Kernel:
         if job.first_bad == _OUT_OF_MEMORY:
             raise MemoryError("The focal kernel found no memory for a block of rows.")
         return -1 if job.first_bad == self.n_rows else job.first_bad
+
+
+class _Tables:
+    """The logit link's tables in one type, as the library takes them; `address` None if there are none."""
+
+    def __init__(self, formula: Formula, dtype: np.dtype[Any]) -> None:
+        if formula.loss == "sigmoid":
+            tables = attention_tables(formula, _derivatives)
+        else:
+            tables = share_tables(formula, _table_of_share)
+        self.address: int | None = None
+        if tables is None:
+            return
+        self._nodes = [np.ascontiguousarray(table.nodes, dtype=dtype) for table in tables]
+        self._structs = (_Table * len(tables))()
+        for struct, table, nodes in zip(self._structs, tables, self._nodes, strict=True):
+            struct.first, struct.n_nodes, struct.nodes = table.first, len(nodes), nodes.ctypes.data
+        self.address = ctypes.addressof(self._structs)
+
+
+def _derivatives(formula: Formula, raw_prediction: NDArray[Any], label: int) -> NDArray[np.float64]:
+    out = np.empty((2, len(raw_prediction)))
+    Kernel(formula, np.full(len(raw_prediction), label)).gradient_hessian(raw_prediction, *out)
+    return out
+
+
+def _table_of_share(gamma: float, first: int, n_nodes: int, steps_per_unit: float) -> NDArray[np.float64]:
+    nodes = np.empty((n_nodes, 4))
+    _library_at(None)[0].focal_table_of_share(gamma, first, n_nodes, steps_per_unit, nodes.ctypes.data)
+    return nodes
 
 
 def _library_at(level: str | None) -> tuple[ctypes.CDLL, int]:

@@ -101,6 +101,9 @@ FUNCTION REAL real_of(BITS bits) {
     return x;
 }
 
+/* x to the nearest whole number, for |x| < 2^(MANTISSA - 2) */
+FUNCTION REAL rounded(REAL x) { return (x + ROUNDER) - ROUNDER; }
+
 /* exp(x + low) for |x| <= LIMIT and a low of a few roundings of x */
 FUNCTION REAL exp_of_sum(REAL x, REAL low) {
     REAL shifted = x * R(1.44269504088896340736) + ROUNDER, k = shifted - ROUNDER;

@@ -11,10 +11,9 @@ typedef struct {
     double gamma, weight, log_weight;
 } ClassOfJob;
 
-/* A function of f at equal steps from `start` on: n_nodes pairs of REAL, its value and its slope times the step. */
+/* Functions at equal steps from `first` steps on: n_nodes, of two REAL a function, value and slope times the step. */
 typedef struct {
-    double start;
-    int64_t n_nodes;
+    int64_t first, n_nodes;
     const void *nodes;
 } TableOfJob;
 
@@ -27,7 +26,7 @@ typedef struct {
     const float *weight;         /* n_rows, or NULL */
     const ClassOfJob *classes;   /* n_columns, or n_columns x 2 for SIGMOID */
     const TableOfJob *tables;    /* for the logit link, one a column, or NULL where there is none */
-    double inverse_step;         /* of all tables */
+    double steps_per_unit;       /* of all tables */
     void *gradient, *second;     /* float, or double if wide_output, as raw; for DERIVATIVES */
     double *sums;                /* one a block of rows, for the other tasks */
     int64_t first_bad;           /* the first row with a number that is not finite, or n_rows; OUT_OF_MEMORY */

@@ -35,3 +35,25 @@ void ENTRY(Job *job, int64_t first, int64_t last) {
     }
     free(scratch);
 }
+
+#ifdef TABLE_ENTRY
+/* p exp(-T) and B exp(-T) as functions of T, at `first` steps and on: four numbers a node. */
+void TABLE_ENTRY(double gamma, int64_t first, int64_t n_nodes, double steps_per_unit, double *nodes) {
+    for (int64_t i = 0; i < n_nodes; ++i) {
+        const double t = (double)(first + i) / steps_per_unit;
+        double m = t < 0 ? t : 0, step = 1;
+        for (int k = 0; k < MOST_STEPS && is_long(step, m); ++k) {
+            Reach reach = reach_of(m, t, gamma);
+            step = reach.rest / reach.slope;
+            m += step;
+        }
+        Margin at = margin_of(m);
+        Term term = term_of(at, gamma);
+        const double p = at.p * exp_of_sum(-t, 0), b = p * at.q / term.slope;
+        nodes[4 * i] = p;
+        nodes[4 * i + 1] = (b - p) / steps_per_unit;
+        nodes[4 * i + 2] = b;
+        nodes[4 * i + 3] = b * (((at.q - at.p) - term.curvature / term.slope) / term.slope - 1) / steps_per_unit;
+    }
+}
+#endif

@@ -44,6 +44,12 @@ EXPORT int focal_best_level(void) {
 #endif
 }
 
+void table_of_share(double gamma, int64_t first, int64_t n_nodes, double steps_per_unit, double *nodes);
+
+EXPORT void focal_table_of_share(double gamma, int64_t first, int64_t n_nodes, double steps_per_unit, double *nodes) {
+    table_of_share(gamma, first, n_nodes, steps_per_unit, nodes);
+}
+
 EXPORT int64_t focal_n_blocks(const Job *job) { return blocks_of(job); }
 
 typedef struct {

@@ -2,6 +2,7 @@
 #ifndef SIGMOID_LOGIT_H
 #define SIGMOID_LOGIT_H
 #include "sigmoid.h"
+#include "table.h"
 
 /* Newton's steps for all rows of the block until none is long */
 static void scores_of_column(const Column *column, REAL *restrict z) {
@@ -32,20 +33,11 @@ static void attention_by_steps(const Column *column, REAL *restrict w, REAL *res
     }
 }
 
-/* The cubic through values and slopes at both ends of a step; beyond the ends of the table w is constant */
 static void attention_by_table(const Column *column, const Job *job, const TableOfJob *table, REAL *restrict w) {
     const int n = column->n;
-    const REAL *restrict f = column->z, *restrict nodes = table->nodes;
-    const REAL start = (REAL)table->start, inverse_step = (REAL)job->inverse_step;
-    const REAL last = (REAL)(table->n_nodes - 2) + R(0.5);
-    FOR_ROWS {
-        REAL x = MIN(MAX((f[i] - start) * inverse_step, R(0)), last);
-        const int node = (int)x;
-        REAL u = x - (REAL)node, low = nodes[2 * node], d_low = nodes[2 * node + 1];
-        REAL rise = nodes[2 * node + 2] - low, d_high = nodes[2 * node + 3];
-        REAL cubic = d_low + d_high - R(2) * rise;
-        w[i] = low + u * (d_low + u * ((rise - d_low - cubic) + u * cubic));
-    }
+    LookUp at;
+    look_up(n, column->z, NULL, table, 1, (REAL)job->steps_per_unit, &at);
+    FOR_ROWS w[i] = cubic_of(&at, i, 0, 1).value;
 }
 
 FUNCTION void logit_derivatives(Column *column, const REAL *restrict w, const REAL *restrict slope, int hessian) {

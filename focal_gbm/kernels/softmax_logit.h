@@ -2,6 +2,7 @@
 #ifndef SOFTMAX_LOGIT_H
 #define SOFTMAX_LOGIT_H
 #include "softmax.h"
+#include "table.h"
 
 /* Find the class that reaches a half first, and make all relative to it. */
 static void choose_first(const Block *block, Scratch *s) {
@@ -23,31 +24,44 @@ static void choose_first(const Block *block, Scratch *s) {
             s->top[i] = is_nearer ? near : s->top[i];
         }
     }
-    FOR_ROWS s->small[i] = 0, s->largest[i] = -INFINITY;
+    FOR_ROWS s->largest[i] = -INFINITY;
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL log_weight = class_of(job, k).log_weight;
         REAL *restrict y = scores_of(s, k);
         FOR_ROWS {
-            REAL odds = exp_or_zero(MIN(y[i] - s->f_first[i], LIMIT));
-            s->small[i] += s->first[i] == (BITS)k ? 0 : odds; /* of η */
             y[i] = (y[i] + log_weight) - s->y_first[i];
             s->largest[i] = s->first[i] == (BITS)k ? s->largest[i] : MAX(s->largest[i], y[i]);
         }
     }
-    FOR_ROWS s->eta_first[i] = 1 / (1 + s->small[i]);
+}
+
+/* Leaves exp(y - largest) of the others where STEP_PER_C will be. */
+static void first_margin(const Block *block, Scratch *s) {
+    const int n = block->n;
+    FOR_ROWS s->total[i] = s->small[i] = 0;
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL weight = class_of(block->job, k).weight;
+        const REAL *restrict y = scores_of(s, k);
+        REAL *restrict relative = array_of(s, STEP_PER_C, k);
+        FOR_ROWS {
+            relative[i] = s->first[i] == (BITS)k ? 0 : exp_or_zero(y[i] - s->largest[i]);
+            s->total[i] += relative[i];
+            s->small[i] += relative[i] / weight;
+        }
+    }
+    FOR_ROWS {
+        const REAL odds = s->largest[i] + log_of(s->total[i]);
+        const REAL others = exp_or_zero(MIN(s->largest[i], LIMIT)) * s->small[i] * s->weight_first[i];
+        s->eta_first[i] = 1 / (1 + others);
+        s->m_first[i] = first_margin_to_start(odds, s->gamma_first[i], (REAL)s->n_classes);
+    }
 }
 
 static void margins_to_start(const Block *block, Scratch *s) {
     const int n = block->n;
-    FOR_ROWS s->total[i] = 0;
-    for (int k = 0; k < s->n_classes; ++k) {
-        const REAL *restrict y = scores_of(s, k);
-        FOR_ROWS s->total[i] += s->first[i] == (BITS)k ? 0 : exp_or_zero(y[i] - s->largest[i]);
-    }
+    first_margin(block, s);
     FOR_ROWS {
-        const REAL odds = s->largest[i] + log_of(s->total[i]), gamma = s->gamma_first[i];
-        s->m_first[i] = first_margin_to_start(odds, gamma, (REAL)s->n_classes);
-        s->rest[i] = reach_of(s->m_first[i], R(0), gamma).rest; /* -T */
+        s->rest[i] = reach_of(s->m_first[i], R(0), s->gamma_first[i]).rest; /* -T */
         s->scale[i] = MIN(s->largest[i] - s->rest[i], R(0));
     }
     for (int k = 0; k < s->n_classes; ++k) {
@@ -165,9 +179,87 @@ static void solve_margins(const Block *block, Scratch *s) {
     }
 }
 
+/* The same as solve_margins and masses, with the others' p and B looked up, so that
+ * the margin of the first class alone is searched for. Masses are in units of exp(largest + T_first). */
+/* What is left after a step is about its cube, times a factor that grows with γ: then 1e-6 at most. */
+#define IS_SHORT(step, gamma) (ABS(step) * (R(3) + (gamma)) * (R(3) + (gamma)) <= R(0.4))
+
+static int step_by_table(const Block *block, Scratch *s, LookUp *at) {
+    const Job *job = block->job;
+    const int n = block->n;
+    const REAL per_unit = (REAL)job->steps_per_unit;
+    BITS any_long = 0;
+    FOR_ROWS {
+        s->c[i] = -reach_of(s->m_first[i], R(0), s->gamma_first[i]).rest; /* T_first */
+        s->rest[i] = s->total[i] = s->mean_b[i] = 0;
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        const REAL *restrict relative = array_of(s, STEP_PER_C, k);
+        REAL *restrict mass = array_of(s, REST, k);
+        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, per_unit, at);
+        FOR_ROWS {
+            Point a = cubic_of(at, i, 1, 2);
+            mass[i] = relative[i] * a.value;
+            s->total[i] += relative[i] * cubic_of(at, i, 0, 2).value;
+            s->rest[i] += mass[i];
+            s->mean_b[i] += relative[i] * (a.value + a.slope * per_unit);
+            s->a_true[i] = s->label[i] == (BITS)k ? a.value : s->a_true[i];
+        }
+    }
+    FOR_ROWS {
+        Margin at_first = margin_of(s->m_first[i]);
+        Term first = term_of(at_first, s->gamma_first[i]);
+        REAL gap = log_of(s->total[i]) + s->largest[i] + s->c[i] + softplus(s->m_first[i]);
+        REAL mean = s->rest[i] / s->total[i], slope = mean * first.slope + at_first.p;
+        REAL curvature = (s->mean_b[i] / s->total[i] - mean * mean) * first.slope * first.slope +
+                         mean * first.curvature + at_first.p * at_first.q;
+        REAL step = -gap / slope, halley = MAX(R(1) + step * curvature / (R(2) * slope), R(0.5));
+        s->mass_first[i] = at_first.p / first.slope * s->total[i];
+        s->m_next[i] = s->m_first[i] + step / halley;
+        any_long |= !IS_SHORT(step, s->gamma_first[i]);
+    }
+    return any_long != 0;
+}
+
+static void masses_by_table(const Block *block, Scratch *s) {
+    const int n = block->n;
+    LookUp at;
+    choose_first(block, s);
+    first_margin(block, s);
+    for (int step = 0, go_on = 1; step < MOST_STEPS && go_on; ++step) {
+        go_on = step_by_table(block, s, &at);
+        FOR_ROWS s->m_first[i] = s->m_next[i];
+    }
+    step_by_table(block, s, &at);
+    FOR_ROWS {
+        Class of = {s->gamma_first[i], R(1), 0, 0};
+        Margin margin = margin_of(s->m_first[i]);
+        s->a_first[i] = derivatives_in_margin(margin, of, R(1), EXACT, ANY_GAMMA).g /
+                        term_of(margin, s->gamma_first[i]).slope;
+        s->top[i] = s->mass_first[i];
+        s->small[i] = 0;
+        s->a_true[i] = (s->label[i] == s->first[i] ? s->a_first[i] : s->a_true[i]) * s->weight[i];
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        REAL *restrict mass = array_of(s, REST, k);
+        FOR_ROWS {
+            const int is_first = s->first[i] == (BITS)k;
+            REAL other = is_first ? 0 : mass[i];
+            s->small[i] += MIN(other, s->top[i]);
+            s->top[i] = MAX(other, s->top[i]);
+            mass[i] = is_first ? s->mass_first[i] : mass[i];
+        }
+    }
+    FOR_ROWS s->total[i] = s->top[i] + s->small[i];
+}
+
 static void softmax_logit_derivatives(const Block *block, Scratch *s) {
-    solve_margins(block, s);
-    masses(block, s);
+    if (block->job->tables != NULL)
+        masses_by_table(block, s);
+    else {
+        solve_margins(block, s);
+        masses(block, s);
+    }
     logit_outputs(block, s);
 }
 

@@ -96,6 +96,7 @@ class EvalMetric:
     def __init__(self, metric: tuple[str, str] | Callable[..., Any], evaluation: Evaluation) -> None:
         self._metric = metric
         self._evaluation = evaluation
+        self._rows: dict[int, tuple[lightgbm.Dataset, Any, FloatArray | None]] = {}
 
     def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
         """Return (name, value, whether greater is better)."""
@@ -110,7 +111,20 @@ class EvalMetric:
 
     def native(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
         """Return the same in the form that `lightgbm.train` calls."""
-        return self(data.get_label(), raw_prediction, data.get_weight())
+        if callable(self._metric):
+            return self(data.get_label(), raw_prediction, data.get_weight())
+        name, kind = self._metric
+        labels, weight = self._rows_of(data)
+        return name, self._evaluation.value(kind, labels, raw_prediction, weight), False
+
+    def _rows_of(self, data: lightgbm.Dataset) -> tuple[Any, FloatArray | None]:
+        """Return labels and weights of a data set, which stay as they are during a fit."""
+        if id(data) not in self._rows:
+            loss = self._evaluation.state.loss
+            labels, weight = loss.smallest_labels(loss.check_labels(data.get_label())), data.get_weight()
+            self._evaluation.keep(labels, weight)
+            self._rows[id(data)] = data, labels, weight  # with the data, so that nothing else has its id
+        return self._rows[id(data)][1:]
 
 
 def _as_list(metrics: Any) -> list[Any]:

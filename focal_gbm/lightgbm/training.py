@@ -15,7 +15,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.lightgbm.library import KINDS
+from focal_gbm.kernels.threads import Threads
+from focal_gbm.lightgbm.library import KINDS, LIGHTGBM
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
 from focal_gbm.lightgbm.model_text import add_start, read_state
@@ -177,7 +178,9 @@ def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) 
 
 def eval_metrics(model: Any, plan: Plan, eval_metric: Any = None) -> EvalMetrics:
     """Return the metrics of a fit: those of `eval_metric` and those of the parameter `metric`."""
-    return EvalMetrics(eval_metric, given(model, METRIC)[1], Evaluation(plan.state, model.probability))
+    threads = Threads(LIGHTGBM.shared_object, plan.objective.n_jobs)
+    evaluation = Evaluation(plan.state, model.probability, threads)
+    return EvalMetrics(eval_metric, given(model, METRIC)[1], evaluation)
 
 
 def check_same_classes(init_model: Any, plan: Plan) -> None:

@@ -8,7 +8,7 @@ that judge a probability are computed here, on what `predict_proba` would return
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.kernels.cpu import LossSums, loss_sums
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.training.metrics import FocalMetric, mean_focal_loss
 from focal_gbm.training.state import FocalState
 
@@ -31,10 +33,20 @@ class Evaluation:
     state : FocalState
     probability : {"posterior", "score"}
         What `predict_proba` returns.
+    threads : Threads
+        The library's, for the sets that are kept.
     """
 
     state: FocalState
     probability: str
+    threads: Threads = field(default_factory=Threads)
+    _kernels: dict[int, LossSums] = field(default_factory=dict, init=False, repr=False)
+
+    def keep(self, labels: NDArray[Any], weight: FloatArray | None) -> None:
+        """Prepare for labels and weights that come again in every round, the same objects: in C."""
+        sums = loss_sums(self.state.loss, labels, weight, self.threads)
+        if sums is not None:
+            self._kernels[id(labels)] = sums  # which keeps the labels, so that nothing else has their id
 
     def prediction_for(self, metric: Callable[..., Any], raw_prediction: FloatArray) -> FloatArray:
         """Return what a user's metric is to see: P(y=1), or the probabilities of classes or labels.
@@ -69,9 +81,14 @@ class Evaluation:
         threshold : float or None
             For "error": the probability above which class 1 is predicted, None for what `predict` does.
         """
+        sums = self._kernels.get(id(labels))
         if kind == FOCAL_LOSS:
+            if sums is not None:
+                return sums.mean_focal_loss(raw_prediction)
             return mean_focal_loss(self.state.loss, labels, raw_prediction, weight)
         if kind == "log_loss":
+            if sums is not None and self.probability == "posterior":
+                return sums.mean_log_loss(raw_prediction)
             return _average(self.state.link(self.probability).log_loss(labels, raw_prediction), weight)
         if kind == "error" and threshold is None:
             return _average(self.state.loss.decide(raw_prediction) != labels, weight)

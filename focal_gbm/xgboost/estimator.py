@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import MarginLoss
 from focal_gbm.training.estimator import FocalClassifierMixin
 from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.plan import Alpha, Plan, Rows, Target
 from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_from_json
+from focal_gbm.xgboost import rounds
 from focal_gbm.xgboost.library import XGBOOST
 from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
@@ -346,7 +348,7 @@ feature_weights
     ) -> None:
         """Train on matrices and become the fitted estimator."""
         params = training_params(self, plan, previous)
-        metrics = EvalMetrics(self.eval_metric, Evaluation(plan.state, self.probability), data.evals, params)
+        metrics = EvalMetrics(self.eval_metric, self._evaluation(plan), data.evals, params)
         evals = [(matrix, name) for matrix, name, _, _ in data.evals]
         history: dict[str, dict[str, list[float]]] = {}
         objective = plan.objective.bind(
@@ -355,7 +357,7 @@ feature_weights
             self.device,
             overwrite_raw_prediction=XGBOOST.hands_over_copies,
         )
-        booster = xgboost.train(
+        booster = rounds.train(
             params,
             data.train,
             obj=objective,
@@ -364,6 +366,9 @@ feature_weights
         )
         self._become(booster, plan.state, history)
         self._warn_if_no_split(plan)
+
+    def _evaluation(self, plan: Plan) -> Evaluation:
+        return Evaluation(plan.state, self.probability, Threads(XGBOOST.shared_object, self.n_jobs))
 
     def _become(self, booster: xgboost.Booster, state: FocalState, history: Any) -> None:
         """Become the fitted estimator of a trained booster."""

@@ -55,6 +55,8 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         self._evaluation = evaluation
         loss = evaluation.state.loss
         self._data = {id(data): (loss.smallest_labels(codes), weight) for data, _, codes, weight in evals}
+        for labels, weight in self._data.values():
+            evaluation.keep(labels, weight)
         own, scaled = _OWN_METRICS[loss.kind], _SCALED_METRICS[loss.kind]
         self._names = {name: id(data) for data, name, _, _ in evals}
         self._values: dict[int, list[tuple[str, float]]] = {}
