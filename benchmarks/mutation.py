@@ -30,6 +30,8 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 # The formulas in NumPy are changed, and so they have to be those that train.
 os.environ["FOCAL_GBM_KERNEL"] = "numpy"
+# An editable install would import the package from its sources, and never the changed copy.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
 sys.dont_write_bytecode = True  # two mutants of one second and one size would be taken for the same
 
 import pytest

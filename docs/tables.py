@@ -176,6 +176,24 @@ def predict_time() -> str:
     return markdown(["", "own loss, ms", "γ=0", "γ=2", "the link alone"], rows, source)
 
 
+def shared_cores() -> str:
+    """Return the time of a fit on shared cores, with threads that spin and with threads that sleep."""
+    frame, source = load("shared_cores")
+    rows = [
+        [
+            f"{LIBRARIES[row['library']]}, {row['loss']}",
+            *(
+                f"{row[f'{policy} seconds']:.1f} [{row[f'{policy} seconds, longest']:.1f}]"
+                for policy in ("default", "passive")
+            ),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    load_ = f"{frame['rows'].iloc[0]:,} rows, 100 rounds; load of the machine {frame['load'].median():g}. "
+    header = ["seconds, median [longest]", "as it comes", "`OMP_WAIT_POLICY=passive`"]
+    return markdown(header, rows, load_ + source)
+
+
 def kernel() -> str:
     """Return nanoseconds a row of the objective and of others."""
     frame, source = load("kernel")
@@ -186,7 +204,16 @@ def kernel() -> str:
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
-    for table in (accuracy, accuracy_of_peers, fit_time, memory, round_profile, predict_time, kernel):
+    for table in (
+        accuracy,
+        accuracy_of_peers,
+        fit_time,
+        memory,
+        round_profile,
+        predict_time,
+        shared_cores,
+        kernel,
+    ):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
         text = probabilities(f"probabilities_{kind}")
