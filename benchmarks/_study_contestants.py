@@ -87,7 +87,7 @@ def candidates(catboost: bool) -> list[Candidate]:
     for library in ("xgboost", "lightgbm"):
         small = _SMALL[library]
         found += [
-            Candidate("own loss", str(one), Contestant(library, "own", parameters=one))
+            Candidate("own loss", str(one), Contestant(library, "log_loss", parameters=one))
             for one in _CAPACITY[library]
         ]
         for power in (0.25, 0.5, 1.0):
@@ -100,7 +100,7 @@ def candidates(catboost: bool) -> list[Candidate]:
                 found.append(Candidate("focal loss", f"γ={gamma:g}, α {alpha}", trained))
         for ratio in (1, 3, 10):
             for one in (_DEFAULT, small):
-                trained = Contestant(library, "own", parameters=one)
+                trained = Contestant(library, "log_loss", parameters=one)
                 found.append(Candidate("undersampling", f"1:{ratio} {one}", trained, ratio=ratio))
     if catboost:
         for depth in (4, 6):

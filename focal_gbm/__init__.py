@@ -6,6 +6,7 @@ Importing this package imports neither library: the estimators are loaded on fir
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ _MODULES = {
 __all__ = [
     "BinaryFocalLoss",
     "ClassCounts",
-    "DaskFocalLGBMClassifier",
-    "DaskFocalXGBClassifier",
     "FocalLGBMClassifier",
     "FocalLGBMMetric",
     "FocalLGBMObjective",
@@ -69,6 +68,10 @@ __all__ = [
     "focal_loss",
     "show_versions",
 ]
+
+# `import *` and what walks `dir` would fail on what cannot be imported
+if all(find_spec(package) is not None for package in ("dask", "distributed")):
+    __all__ += ["DaskFocalLGBMClassifier", "DaskFocalXGBClassifier"]
 
 #: What needs an extra, with the packages that it brings.
 _EXTRAS = {

@@ -25,8 +25,8 @@ from focal_gbm import (
     MultilabelFocalLoss,
     focal_loss,
 )
-from focal_gbm.training.gamma import resolve_gamma
 from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
+from focal_gbm.training.gamma import resolve_gamma
 
 PAIRS = ((0.0, 5.0), (5.0, 0.0), (50.0, 0.5), (0.5, 2.0), (2.3, 1.0), (0.0, 1e-3))
 TRIPLES = ((0.0, 5.0, 1.0), (50.0, 0.5, 2.0), (2.3, 2.3, 0.0))

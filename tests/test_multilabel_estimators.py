@@ -60,7 +60,7 @@ def log_of(model):
     return model.evals_result()["validation_0"]
 
 
-# γ=0 is the host's own training
+# γ=0 is the library's own training
 
 
 @weighted
@@ -77,16 +77,16 @@ def log_of(model):
 )
 def test_gamma_zero_is_xgboosts_own_training(table, strategy, weighted, params):
     if strategy == "multi_output_tree" and params.get("tree_method") == "exact":
-        return  # the host grows them by histograms alone
+        return  # the library grows them by histograms alone
     weight = table.weight if weighted else None
     params = {"n_estimators": 12, "max_depth": 3, "n_jobs": 1, "multi_strategy": strategy, **params}
-    host = xgboost.XGBClassifier(**params).fit(table.X, table.y, sample_weight=weight)
+    plain = xgboost.XGBClassifier(**params).fit(table.X, table.y, sample_weight=weight)
     ours = focal_xgb(focal_gamma=0.0, **params).fit(table.X, table.y, sample_weight=weight)
-    margin = host.predict(table.X, output_margin=True)
+    margin = plain.predict(table.X, output_margin=True)
     assert np.ptp(margin) > 0.5
     assert_allclose(ours.decision_function(table.X), margin, atol=1e-5, rtol=0)
-    assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=2e-6, rtol=0)
-    assert_array_equal(ours.predict(table.X), host.predict(table.X))
+    assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=2e-6, rtol=0)
+    assert_array_equal(ours.predict(table.X), plain.predict(table.X))
 
 
 @weighted
@@ -96,10 +96,10 @@ def test_evaluation_log_at_gamma_zero(table, validation, weighted):
     fit = {"eval_set": [(validation.X, validation.y)], "verbose": False}
     if weighted:
         fit["sample_weight_eval_set"] = [validation.weight]
-    host = xgboost.XGBClassifier(**params).fit(table.X, table.y, **fit)
+    plain = xgboost.XGBClassifier(**params).fit(table.X, table.y, **fit)
     ours = focal_xgb(focal_gamma=0.0, **params).fit(table.X, table.y, **fit)
     assert list(log_of(ours)) == metrics
-    for name, expected in host.evals_result()["validation_0"].items():
+    for name, expected in plain.evals_result()["validation_0"].items():
         assert_allclose(log_of(ours)[name], expected, atol=2e-6, rtol=0, err_msg=name)
 
 
@@ -355,9 +355,9 @@ def test_grid_search_and_cross_validation(table):
         assert scores.mean() == pytest.approx(search.best_score_)
 
 
-@pytest.mark.parametrize("host", BOTH)
-def test_scikit_learns_wrappers(table, host):
-    single = BOTH[host](focal_alpha="balanced", n_estimators=5)
+@pytest.mark.parametrize("library", BOTH)
+def test_scikit_learns_wrappers(table, library):
+    single = BOTH[library](focal_alpha="balanced", n_estimators=5)
     wrapped = MultiOutputClassifier(single).fit(table.X, table.y)
     proba = np.column_stack([column[:, 1] for column in wrapped.predict_proba(table.X)])
     for j in range(3):
@@ -405,7 +405,7 @@ def test_two_labels_and_one(table):
 
 @strategies
 def test_weights_are_copies_in_a_small_table(strategy):
-    """To the last bit, as the host's sums of so few gradients are exact."""
+    """To the last bit, as the library's sums of so few gradients are exact."""
     data = make_labels(7, 150)
     copies = np.random.default_rng(0).integers(1, 4, 150)
     many = np.repeat(np.arange(150), copies)

@@ -50,20 +50,21 @@ def assert_same_model(a, b, X):
 # Parameters
 
 
-def test_parameters_are_the_hosts_and_ours(make):
-    host = xgboost.XGBClassifier if make is focal_xgb else lightgbm.LGBMClassifier
+def test_parameters_are_the_librarys_and_ours(make):
+    library_class = xgboost.XGBClassifier if make is focal_xgb else lightgbm.LGBMClassifier
     ours = type(make())().get_params()
-    added = {name: value for name, value in ours.items() if name not in host().get_params()}
+    added = {name: value for name, value in ours.items() if name not in library_class().get_params()}
     assert added == {
         "focal_gamma": 2.0,
         "focal_alpha": None,
-        "focal_scale": "host",
+        "margin_loss": None,
+        "focal_scale": "log-loss",
         "hessian": "floored",
         "probability": "posterior",
     }
     shared = {name: value for name, value in ours.items() if name not in added}
     # nan, XGBoost's missing, is not equal to itself
-    assert str(shared) == str(host().get_params())
+    assert str(shared) == str(library_class().get_params())
     assert is_classifier(make())
 
 
@@ -256,7 +257,7 @@ def test_an_error_during_fit_leaves_the_fitted_model_as_it_was(make, table, vali
     assert_array_equal(model.predict_proba(table.X), before)
 
 
-def test_an_error_of_the_host_leaves_an_unfitted_model_unfitted(make, table):
+def test_an_error_of_the_library_leaves_an_unfitted_model_unfitted(make, table):
     name, value = ("grow_policy", "sideways") if make is focal_xgb else ("num_leaves", 0)
     model = make(**{name: value})
     with pytest.raises((xgboost.core.XGBoostError, lightgbm.basic.LightGBMError)):
@@ -423,7 +424,7 @@ def test_a_weight_of_k_is_k_copies(make, table, words):
 # Explanations
 
 
-def test_contributions_of_the_host_add_up_to_the_score(make, table, words):
+def test_contributions_of_the_library_add_up_to_the_score(make, table, words):
     model = make(focal_alpha=0.3).fit(table.X, words)
     z = model.decision_function(table.X)
     if make is focal_xgb:

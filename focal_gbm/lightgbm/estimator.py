@@ -331,6 +331,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         ----------
         fname : path
         """
+        self._state()
         state = self._state_as_json(
             best_iteration=self.best_iteration_, feature_names=hasattr(self, "feature_names_in_")
         )

@@ -25,7 +25,6 @@ LIGHTGBM = Library(
     name="LightGBM",
     order="F",
     hessian_of_softmax=_of_softmax,
-    hands_over_copies=False,
     exact_rows=0,
     # its CUDA tree method fetches gradients from the CPU
     takes_cuda=False,

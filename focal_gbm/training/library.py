@@ -22,9 +22,6 @@ class Library:
         after score.
     hessian_of_softmax : callable
         From the number of classes to the factor of its own Hessian of the softmax, ``factor * p (1-p)``.
-    hands_over_copies : bool
-        Whether its training function hands over raw predictions that nobody else looks at, so that the
-        gradient may be written over them.
     exact_rows : int
         Number of rows up to which it sums gradients exactly, so that a weight of k can be k copies of the row
         to the last bit of the model; 0 where it never does.
@@ -37,7 +34,6 @@ class Library:
     name: str
     order: Literal["C", "F"]
     hessian_of_softmax: Callable[[int], float]
-    hands_over_copies: bool
     exact_rows: int
     takes_cuda: bool
     shared_object: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -38,7 +37,6 @@ class BoundObjective:
         The library's number of threads.
     device : str or None
         The library's name of the device on which it trains.
-    overwrite_raw_prediction : bool
     """
 
     def __init__(
@@ -47,10 +45,9 @@ class BoundObjective:
         library: Library,
         n_jobs: int | None,
         device: str | None,
-        overwrite_raw_prediction: bool,
     ) -> None:
-        self._arguments = task, library, n_jobs, device, overwrite_raw_prediction
-        self._shape, self._library, self._overwrite = task.shape, library, overwrite_raw_prediction
+        self._arguments = task, library, n_jobs, device
+        self._shape = task.shape
         self._copies: FloatArray | None = None
         is_small = len(task.labels) <= library.exact_rows
         self.on_device = (
@@ -66,11 +63,7 @@ class BoundObjective:
                 self._copies = ones.astype(np.float32).reshape(-1, *[1] * (len(self._shape) - 1))
             task = Task(task.loss, task.hessian, task.scale, task.hessian_factor, task.labels, None)
         self._kernel = cpu_kernel(task, Threads(library.shared_object, n_jobs))
-        self._hessian = library.empty(self._shape)
-
-    @cached_property
-    def _gradient(self) -> FloatArray:
-        return self._library.empty(self._shape)
+        self._out = library.empty(self._shape), library.empty(self._shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments  # addresses of buffers mean nothing in another process
@@ -84,8 +77,7 @@ class BoundObjective:
         z = check_raw_prediction(raw_prediction, self._shape)
         if self.on_device is not None:
             return self.on_device(z)
-        overwrites = self._overwrite and z.flags.writeable
-        out = (z if overwrites else self._gradient), self._hessian
+        out = self._out
         self._kernel(z, out)
         if self._copies is not None:
             for array in out:
@@ -155,17 +147,13 @@ class FocalObjective:
         labels: NDArray[Any],
         sample_weight: FloatArray | None,
         device: str | None = None,
-        overwrite_raw_prediction: bool = False,
     ) -> BoundObjective:
         """Return the objective for one training set whose labels and weights were checked.
 
         With the library's name of a CUDA device as `device`, labels, weights and gradients are kept there,
-        if CuPy is installed and there are more than a thousand rows. With `overwrite_raw_prediction` the
-        gradient may be written over the raw prediction, which saves four bytes a row.
+        if CuPy is installed and there are more than a thousand rows.
         """
-        return BoundObjective(
-            self._task(labels, sample_weight), self.library, self.n_jobs, device, overwrite_raw_prediction
-        )
+        return BoundObjective(self._task(labels, sample_weight), self.library, self.n_jobs, device)
 
     @property
     def hessian_factor(self) -> float:

@@ -351,12 +351,7 @@ feature_weights
         metrics = EvalMetrics(self.eval_metric, self._evaluation(plan), data.evals, params)
         evals = [(matrix, name) for matrix, name, _, _ in data.evals]
         history: dict[str, dict[str, list[float]]] = {}
-        objective = plan.objective.bind(
-            target.codes,
-            target.sample_weight,
-            self.device,
-            overwrite_raw_prediction=XGBOOST.hands_over_copies,
-        )
+        objective = plan.objective.bind(target.codes, target.sample_weight, self.device)
         booster = rounds.train(
             params,
             data.train,

@@ -25,7 +25,6 @@ XGBOOST = Library(
     name="XGBoost",
     order="C",
     hessian_of_softmax=_twice,
-    hands_over_copies=True,
     # gradients are kept as float32 and summed as float64
     exact_rows=1024,
     takes_cuda=True,

@@ -44,10 +44,11 @@ def train(
     Parameters
     ----------
     obj : callable
-        From raw predictions, float32 of shape (n_samples,) or (n_samples, n_scores), to gradient and Hessian.
+        From raw predictions, float32 of shape (n_samples,) or (n_samples, n_scores), to gradient
+        and Hessian.
         The predictions are not to be written to, and are gone with the next round.
-    params, dtrain, num_boost_round, evals, custom_metric, early_stopping_rounds, evals_result, verbose_eval, \
-xgb_model, callbacks
+    params, dtrain, num_boost_round, evals, custom_metric, early_stopping_rounds, evals_result, \
+verbose_eval, xgb_model, callbacks
         As in `xgboost.train`.
 
     Returns
