@@ -37,12 +37,10 @@ def splits(
     * Without time and group: repeated stratified k-fold.
     * With groups: the same with all rows of a group on one side, those set aside included.
     * With times: the rows in order of time fall into k + 1 windows. Each but the first is tested once, by
-    models that
-      were trained on all windows before it and stopped on the latest fifth of them. Rows of the same time
-      stay in one window.
+      models that were trained on all windows before it and stopped on the latest fifth of them. Rows of the
+      same time stay in one window.
     * With both: each window is tested in three parts of its groups, each by a model that knows the past of
-    the other
-      groups only. (The rows to stop on are the latest, whatever their group: as it will be in use.)
+      the other groups only. (The rows to stop on are the latest, whatever their group: as it will be in use.)
 
     Parameters
     ----------

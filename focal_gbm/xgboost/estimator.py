@@ -106,8 +106,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     The start, the constant that minimises the mean focal loss, is stored in the booster as
     base_score, so that a saved model loaded with plain xgboost predicts σ(z).
 
-    With ``device="cuda"`` and CuPy installed (``pip install 'focal-gbm[gpu]'``), gradients are computed
-    on the device; without CuPy on the CPU, with a warning. Rows, labels and weights may be CuPy's or cuDF's.
+    With ``device="cuda"`` and CuPy installed (the extra ``gpu``), gradients are computed on the device;
+    without CuPy on the CPU, with a warning. Rows, labels and weights may be CuPy's or cuDF's.
 
     Examples
     --------
