@@ -21,6 +21,10 @@ def _of_softmax(n_classes: int) -> float:
     return n_classes / (n_classes - 1.0)
 
 
+#: LightGBM's `kEpsilon`: the least probability that it starts from.
+_EPSILON = 1e-15
+
+
 LIGHTGBM = Library(
     name="LightGBM",
     order="F",
@@ -30,6 +34,8 @@ LIGHTGBM = Library(
     # its CUDA tree method fetches gradients from the CPU
     takes_cuda=False,
     shared_object=shared_object(),
+    least_share=_EPSILON,
+    start_of_softmax=np.log,
 )
 
 

@@ -180,6 +180,8 @@ def library_alphas(model: Any, classes: NDArray[Any], class_counts: FloatArray) 
         alphas.append(Alpha("class_weight", model.class_weight, weights))
     name, is_unbalance = given_flag(model, UNBALANCE, False)
     if is_unbalance:
+        if not class_counts.all():
+            raise ValueError(f"{name}={is_unbalance} needs rows with a positive weight in every class.")
         # As LightGBM: the rarer class is weighted up by the quotient of the counts.
         alphas.append(Alpha(name, True, class_counts.max() / class_counts))
     name, weight = given_number(model, ["scale_pos_weight"], 1.0)

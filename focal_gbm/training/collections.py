@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.training.counts import ClassCounts
-from focal_gbm.training.labels import check_class_counts, check_two_classes, encode_labels
+from focal_gbm.training.labels import check_two_classes, encode_labels
 from focal_gbm.training.plan import Target
 from focal_gbm.training.state import FocalState
 
@@ -69,7 +69,6 @@ class DaskRows(NamedTuple):
 
 def _target_of(counts: ClassCounts) -> tuple[Target, int]:
     check_two_classes(counts.classes)
-    check_class_counts(counts.counts, counts.classes)
     return Target(counts.classes, np.empty(0, np.uint8), None, counts.counts), counts.n_samples
 
 

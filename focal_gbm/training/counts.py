@@ -15,7 +15,7 @@ from focal_gbm.losses import HESSIANS, BinaryFocalLoss, MarginLoss, MulticlassFo
 from focal_gbm.training.alpha import resolve_alpha
 from focal_gbm.training.labels import as_target, check_class_counts, check_two_classes, encode_labels
 from focal_gbm.training.objective import FocalObjective
-from focal_gbm.training.plan import SCALES, loss_of_classes
+from focal_gbm.training.plan import SCALES, log_loss_scale, loss_of_classes
 
 Objective = TypeVar("Objective", bound=FocalObjective)
 
@@ -169,7 +169,7 @@ class ClassCounts:
         loss = self.loss(gamma, alpha, margin_loss)
         if isinstance(scale, str):
             check_choice(scale, SCALES, "scale")
-            scale = float(loss.log_loss_scale(self.counts, hessian))
+            scale = log_loss_scale(loss, self.counts, hessian, alpha)  # type: ignore[assignment]
         return objective(loss, hessian, scale)
 
     def start(self, loss: BinaryFocalLoss | MulticlassFocalLoss) -> float | FloatArray:

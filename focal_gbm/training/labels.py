@@ -23,16 +23,11 @@ def check_two_classes(classes: NDArray[Any]) -> None:
         )
 
 
-def check_class_counts(counts: FloatArray, classes: NDArray[Any], column: int | None = None) -> None:
+def check_class_counts(counts: FloatArray, classes: NDArray[Any]) -> None:
     """Raise unless every class has some weight."""
     if not counts.all():
         empty = classes.tolist()[int(counts.argmin())]
-        if column is None:
-            raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
-        raise ValueError(
-            f"y must hold rows of 0 and of 1, with a positive sample_weight, in every column, got none of "
-            f"{empty} in column {column}."
-        )
+        raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
 
 
 def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.bool_]:

@@ -21,6 +21,17 @@ def _twice(n_classes: int) -> float:
     return 2.0
 
 
+#: XGBoost's `kRtEps`: the least probability that it takes the logarithm or the log-odds of.
+_EPSILON = 1e-6
+
+
+def _start_of_softmax(shares: FloatArray) -> FloatArray:
+    # in float32, and the mean summed term by term: to the last bit, as the splits of the first round can tie
+    logs = np.log((shares.astype(np.float32) + np.float32(_EPSILON)).astype(np.float64)).astype(np.float32)
+    mean = np.cumsum(logs / np.float32(len(logs)), dtype=np.float32)[-1]
+    return (logs - mean).astype(np.float64)
+
+
 XGBOOST = Library(
     name="XGBoost",
     order="C",
@@ -30,6 +41,8 @@ XGBOOST = Library(
     exact_rows=1024,
     takes_cuda=True,
     shared_object=next(iter(find_lib_path()), None),
+    least_share=_EPSILON,
+    start_of_softmax=_start_of_softmax,
 )
 
 
