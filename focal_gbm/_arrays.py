@@ -27,6 +27,20 @@ def smallest_integers(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
     return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)))
 
 
+def as_numpy(values: Any) -> NDArray[Any]:
+    """Return an array, column or table of any of the libraries' types as NumPy's."""
+    values = on_cpu(values)
+    if hasattr(values, "collect"):  # a polars LazyFrame
+        values = values.collect()
+    return np.asarray(values)
+
+
+def as_column(values: Any) -> NDArray[Any]:
+    """Return what `as_numpy` does, without a second axis of length 1."""
+    array = as_numpy(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
 #: How arrays and tables on a CUDA device come to the CPU, by package. NumPy refuses to do it by itself.
 _TO_CPU = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
 

@@ -132,7 +132,7 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
             if data is X and labels is y and weight is sample_weight and score is init_score:
                 evals.append(train)
                 continue
-            rows = _rows(data, labels, weight, score, f" of evaluation set {i}").persist(client)
+            rows = _rows(data, labels, weight, score, f" of eval_set[{i}]").persist(client)
             # the engine would only say that a partition failed
             client.compute(rows.counts()).result().check_among(plan.state.classes, f"the labels{rows.of}")
             evals.append(_on_worker(rows, plan, start))

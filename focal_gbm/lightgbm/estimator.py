@@ -387,7 +387,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._focal_state = state
 
     def _warn_if_no_split(self, plan: Plan) -> None:
-        why = why_no_split(self, plan)
+        why = None if plan.has_one_class else why_no_split(self, plan)
         if why is not None:
             self._warn_no_split(why)
 

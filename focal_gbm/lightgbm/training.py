@@ -101,7 +101,7 @@ def data_sets(
         is_train = evaluation.knows_training_set and data is rows.X and labels is rows.y
         codes, weight, score, default_name = target.codes, target.sample_weight, init_score, "training"
         if not is_train:
-            codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
+            codes = plan.encode(labels, f"the labels of eval_set[{i}]", data)
             weight = _eval_weight(evaluation, i, codes, plan.state.classes)
             score, default_name = _item(evaluation.init_scores, i), f"valid_{i}"
             _check_score(score, plan, codes, f"eval_init_score[{i}]")

@@ -59,8 +59,12 @@ class DaskRows(NamedTuple):
     def counts(self) -> Any:
         """Return the class counts of all rows as one delayed object."""
         weights = [None] * len(blocks(self.y)) if self.weight is None else blocks(self.weight)
-        pairs = zip(blocks(self.y), weights, strict=True)
-        return dask.delayed(sum)([dask.delayed(_counts_of_block)(*pair) for pair in pairs], ClassCounts())
+        labels = ("the labels" if self.of else "y") + self.of
+        parts = [
+            dask.delayed(_counts_of_block)(y, weight, labels, i)
+            for i, (y, weight) in enumerate(zip(blocks(self.y), weights, strict=True))
+        ]
+        return dask.delayed(sum)(parts, ClassCounts())
 
     def target(self) -> Any:
         """Return classes and their weights as a `Target` without codes, and the number of rows, delayed."""
@@ -155,13 +159,12 @@ def _one_column(block: Any) -> Any:
     """Return labels or scores without a second axis of length 1, and without an index."""
     if getattr(block, "ndim", 1) == 2 and block.shape[1] == 1:
         block = block.iloc[:, 0] if hasattr(block, "iloc") else block[:, 0]
-    if hasattr(block, "iloc") and getattr(block.dtype, "numpy_dtype", None) is None:
-        return block.to_numpy()
-    return block  # pandas' nullable types are the label check's to convert
+    return block.to_numpy() if hasattr(block, "to_numpy") else block
 
 
-def _counts_of_block(y: Any, sample_weight: Any) -> ClassCounts:
-    return ClassCounts.of(_one_column(y), None if sample_weight is None else _one_column(sample_weight))
+def _counts_of_block(y: Any, sample_weight: Any, name: str, i: int) -> ClassCounts:
+    weight = None if sample_weight is None else _one_column(sample_weight)
+    return ClassCounts.of(_one_column(y), weight, f"{name}, partition {i},")
 
 
 def _encode_block(y: Any, classes: NDArray[Any]) -> NDArray[np.float32]:

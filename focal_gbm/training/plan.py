@@ -158,6 +158,13 @@ class Plan:
             return self.objective.library.start_of_softmax(counts / counts.sum())
         return np.atleast_1d(loss.start(counts))
 
+    @property
+    def has_one_class(self) -> bool:
+        """Whether no two classes have a weight, of any label: nothing is left to tell apart."""
+        counts = self.class_counts
+        least = self.objective.library.least_share * counts.sum(axis=-1, keepdims=True)
+        return bool(((counts > least).sum(axis=-1) < 2).all())
+
     def hessian_at_start(self) -> float:
         """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
         objective = self.objective

@@ -378,7 +378,7 @@ feature_weights
             self._store_state()
 
     def _warn_if_no_split(self, plan: Plan) -> None:
-        why = why_no_split(self, plan)
+        why = None if plan.has_one_class else why_no_split(self, plan)
         if why is not None:
             self._warn_no_split(why)
 
