@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.lightgbm.booster import booster_of
 from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
@@ -170,8 +171,9 @@ def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) 
     """Return the booster with the start and the link to the score's probability written into the model."""
     objective = KINDS[state.loss.kind].objective.format(len(state.classes))
     text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), objective)
-    complete = lightgbm.Booster(model_str=text)
+    complete = booster_of(text, state)
     complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
+    complete.params = {**booster.params, "objective": objective.partition(" ")[0]}  # by the user's names
     return complete
 
 

@@ -28,9 +28,13 @@ _OF_PROBABILITY = {
 #: another order over the rows than its scores.
 _SCALED_METRICS = {
     "binary": _OF_PROBABILITY,
-    "multiclass": {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc"},
+    "multiclass": {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc", "aucpr": "aucpr"},
     "multilabel": _OF_PROBABILITY,
 }
+
+#: Metrics of real numbers: XGBoost would compute them of a probability, of which they say nothing that the
+#: others do not.
+_OF_REGRESSION = ("gamma-deviance", "gamma-nloglik", "mape", "mphe", "poisson-nloglik", "quantile", "rmsle")
 
 #: matrix, name, codes of the labels, weights
 EvalData = tuple[xgboost.DMatrix, str, NDArray[Any], FloatArray | None]
@@ -85,9 +89,10 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
                 self.ours.append((metric, scaled[base], threshold))
             else:
                 known = {*own, *scaled, *(["error@t"] if "error" in scaled else [])}
+                why = " It is a metric of real numbers, not of classes." if base in _OF_REGRESSION else ""
                 raise ValueError(
                     f"eval_metric must be a callable or among {', '.join(sorted(known))} for this kind of "
-                    f"labels, got {metric!r}."
+                    f"labels, got {metric!r}.{why}"
                 )
         params["disable_default_eval_metric"] = 1
         params.pop("eval_metric", None)
