@@ -11,6 +11,7 @@ import lightgbm
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import read_model
 from focal_gbm.lightgbm.model_text import add_state
@@ -403,7 +404,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             )
 
     def _plan(self, parameters: FocalParameters, target: Target, n_samples: int) -> Plan:
-        refuse_parameters(self)
+        refuse_parameters(self, KINDS["binary" if len(target.classes) == 2 else "multiclass"].names)
         plan = super()._plan(parameters, target, n_samples)
         check_num_class(self, len(plan.start))
         return plan

@@ -42,6 +42,7 @@ LIGHTGBM = Library(
 class Kind(NamedTuple):
     """What LightGBM calls a kind of problem."""
 
+    names: tuple[str, ...]  #: of the objective, as a user may give them
     objective: str  #: as a model file says it, with the number of classes to fill in
     own_start: Callable[[FloatArray], FloatArray]  #: from a start to that with the constant of LightGBM's own
 
@@ -52,6 +53,6 @@ def _log_probabilities(start: FloatArray) -> FloatArray:
 
 
 KINDS = {
-    "binary": Kind("binary sigmoid:1", np.asarray),
-    "multiclass": Kind("multiclass num_class:{}", _log_probabilities),
+    "binary": Kind(("binary",), "binary sigmoid:1", np.asarray),
+    "multiclass": Kind(("multiclass", "softmax"), "multiclass num_class:{}", _log_probabilities),
 }

@@ -131,11 +131,11 @@ def starts_from_average(model: Any) -> bool:
     return given_flag(model, ["boost_from_average"], True)[1]
 
 
-def refuse_parameters(model: Any) -> None:
-    """Raise on a parameter that cannot be honoured."""
+def refuse_parameters(model: Any, objectives: Sequence[str]) -> None:
+    """Raise on a parameter that cannot be honoured; `objectives` are LightGBM's names of the same task."""
     for name in OBJECTIVE:
         name, objective = given(model, [name])
-        if objective in (None, "binary"):
+        if objective is None or objective in objectives:
             continue
         raise ValueError(
             f"{name} must be left alone: {type(model).__name__} trains the focal loss, got "

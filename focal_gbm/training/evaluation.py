@@ -61,7 +61,7 @@ class Evaluation:
         Parameters
         ----------
         kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root", "auc", "aucpr"}
-            The last two are for many classes: each against the rest, weighted by its frequency.
+            The last two are for many classes: the mean over each against the rest.
         labels : ndarray
             Codes, booleans for two classes and for many labels.
         raw_prediction : ndarray
@@ -93,13 +93,13 @@ class Evaluation:
 def _area_of_each(
     kind: str, labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None
 ) -> float:
-    """Return the area under the curve of each class against the rest, weighted by frequency, as XGBoost."""
+    """Return the mean area under the curve of each class against the rest, of "auc" by frequency, as XGBoost."""
     counts = np.bincount(labels, weight)
     classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
     if len(classes) < 2:
         raise ValueError(f"{kind} needs rows of two classes or more in each evaluation set, got one class only.")
     areas = [_AREAS[kind](labels == k, probability[:, k], sample_weight=weight) for k in classes]
-    return float(np.average(areas, weights=counts[classes]))
+    return float(np.average(areas, weights=counts[classes] if kind == "auc" else None))
 
 
 def _area_under_precision_recall(
@@ -119,7 +119,8 @@ def _area_under_precision_recall(
     start, end = t / true[-1], true[grows + 1] / true[-1]
     curved = b != 0.0
     logarithm = np.zeros_like(a)
-    logarithm[curved] = (b / a * np.log((a * end + b) / (a * start + b)))[curved]
+    at_end, at_start = a * end + b, a * start + b
+    logarithm[curved] = b[curved] / a[curved] * np.log(at_end[curved] / at_start[curved])
     return float(((end - start - logarithm) / a).sum())
 
 

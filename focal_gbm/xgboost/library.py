@@ -49,12 +49,16 @@ XGBOOST = Library(
 class Kind(NamedTuple):
     """What XGBoost calls a kind of problem."""
 
+    names: tuple[str, ...]  #: of the objective, as a user may give them
     objective: str
     to_base_score: Callable[[FloatArray], FloatArray]  #: from scores to the scale of `base_score`
 
 
+_SIGMOID = ("binary:logistic", "reg:logistic")
+
 KINDS = {
-    "binary": Kind("binary:logistic", expit),
-    "multiclass": Kind("multi:softprob", np.asarray),
-    "multilabel": Kind("binary:logistic", expit),
+    "binary": Kind(_SIGMOID, "binary:logistic", expit),
+    # XGBClassifier has them for softmax with many classes
+    "multiclass": Kind((*_SIGMOID, "multi:softprob", "multi:softmax"), "multi:softprob", np.asarray),
+    "multilabel": Kind(_SIGMOID, "binary:logistic", expit),
 }

@@ -52,7 +52,7 @@ def training_params(model: Any, plan: Plan, previous: xgboost.Booster | None) ->
     """
     loss = plan.state.loss
     kind = KINDS[loss.kind]
-    if model.objective not in (None, *(known.objective for known in KINDS.values())):
+    if model.objective not in (None, *kind.names):
         raise ValueError(
             f"objective must be left alone: {type(model).__name__} trains the focal loss, "
             f"got {model.objective!r}. Use xgboost.XGBClassifier(objective=FocalXGBObjective(...)) for "
