@@ -377,7 +377,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         model = clone(self.estimator).set_params(**clone(found["best_params_"], safe=False))
         names, given = model._rounds_names, model.get_params()
         in_force = next((name for name in names if given.get(name) is not None), names[-1])
-        return model.set_params(**{in_force: found["best_n_rounds_"]}).fit(X, y, **fit_params)
+        model.set_params(**{in_force: found["best_n_rounds_"]})._leave_no_early_stopping()
+        return model.fit(X, y, **fit_params)
 
 
 def _rows(X: Any, y: NDArray[Any], weight: Any, rows: NDArray[np.intp]) -> Rows:

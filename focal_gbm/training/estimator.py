@@ -60,6 +60,9 @@ class FocalClassifierMixin:
         """
         raise NotImplementedError
 
+    def _leave_no_early_stopping(self) -> None:
+        """Take out what stops early, for a fit with no rows to stop on."""
+
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         """Return each of the library's own parameters that weights the classes."""
         raise NotImplementedError

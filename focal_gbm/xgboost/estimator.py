@@ -22,6 +22,7 @@ from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.private import set_booster, without_booster
+from focal_gbm.xgboost.stopping import stops_early
 from focal_gbm.xgboost.training import (
     EvaluationSets,
     Matrices,
@@ -386,6 +387,10 @@ feature_weights
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
     ) -> tuple[Any, int]:
         plan, target = self._plan_fit(*train)
+        if stop is None:
+            self._leave_no_early_stopping()
+        elif any(map(stops_early, self.callbacks or [])):
+            early_stopping_rounds = None  # the user's own, which knows its metric
         with xgboost.config_context(verbosity=self.verbosity):
             if binned is None:
                 sets = None if stop is None else EvaluationSets([(stop.X, stop.y)], [stop.sample_weight])
@@ -394,6 +399,10 @@ feature_weights
             self._train(plan, target, binned, early_stopping_rounds, verbose=False)
         booster = self.get_booster()
         return binned, booster.num_boosted_rounds() if stop is None else booster.best_iteration + 1
+
+    def _leave_no_early_stopping(self) -> None:
+        if self.callbacks is not None:
+            self.callbacks = [callback for callback in self.callbacks if not stops_early(callback)] or None
 
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         weight = self.scale_pos_weight

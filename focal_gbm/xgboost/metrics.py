@@ -109,6 +109,12 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         self._values[id(data)] = values
         return values
 
+    def callable_that_decides(self, name: str | None) -> Callable[..., Any] | None:
+        """Return the metric of this name, or the last, which stops early, where it is a callable."""
+        decides = name or (self._order[-1] if self._order else None)
+        callables = {name: kind for name, kind, _ in self.ours if callable(kind)}
+        return callables.get(decides)
+
     def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
         """Correct the log of the evaluation in place; XGBoost calls it after the evaluation."""
         if self.ours:

@@ -16,6 +16,7 @@ from focal_gbm.training.state import state_from_json
 from focal_gbm.xgboost.library import KINDS
 from focal_gbm.xgboost.metrics import EvalData, EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, read_booster
+from focal_gbm.xgboost.stopping import stopping_callbacks
 
 
 class Matrices(NamedTuple):
@@ -164,10 +165,9 @@ def training_arguments(
         "num_boost_round": model.get_num_boosting_rounds(),
         "evals": evals,
         "custom_metric": metrics if metrics.ours else None,
-        "early_stopping_rounds": early_stopping_rounds,
         "verbose_eval": verbose,
         "xgb_model": previous,
-        "callbacks": [metrics, *(model.callbacks or [])],
+        "callbacks": [metrics, *stopping_callbacks(model.callbacks, early_stopping_rounds, metrics)],
     }
 
 
