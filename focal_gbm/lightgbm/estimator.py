@@ -11,6 +11,7 @@ import lightgbm
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.lightgbm.columns import check_columns
 from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import read_model
@@ -249,6 +250,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         state = self._state()
         if pred_leaf or pred_contrib:
+            check_columns(X)
             return super().predict_proba(
                 X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib,
                 validate_features, **kwargs,
@@ -312,6 +314,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         validate_features: bool,
         **kwargs: Any,
     ) -> FloatArray:
+        check_columns(X)
         raw: FloatArray = super().predict_proba(
             X,
             raw_score=True,

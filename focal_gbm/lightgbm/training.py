@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array
 
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.lightgbm.booster import booster_of
+from focal_gbm.lightgbm.columns import check_columns
 from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
@@ -301,6 +302,7 @@ def _scores(start: FloatArray, n_samples: int, score: Any) -> FloatArray | None:
 
 def _as_library_takes(X: Any, least_rows: int = 1) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
+    check_columns(X)
     if hasattr(X, "columns"):
         return X
     return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=least_rows)

@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import Bunch, _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import check_choice, check_sample_weight
 from focal_gbm.search.progress import Progress
 from focal_gbm.search.results import Run, cv_results, with_error_score
@@ -184,7 +185,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             Naming the argument or parameter that cannot be honoured; ValueError where all fits fail.
         """
         candidates = self._candidates()
-        target = as_target(y)
+        target, X = as_target(y), as_table(X)
         X, _ = indexable(X, target)
         params = {name: value for name, value in params.items() if value is not None}
         if "sample_weight" in params:

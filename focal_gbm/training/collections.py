@@ -104,6 +104,17 @@ def constant(y: Any, score: FloatArray) -> Any:
     return y.map_partitions(_constant_block, score, meta=_constant_block(y._meta, score))
 
 
+def raised(score: Any, start: FloatArray) -> Any:
+    """Return scores with a constant added to each row, whatever their index and columns are called."""
+    if isinstance(score, da.Array):
+        return score + (start if score.ndim == 2 and len(start) > 1 else start[0])
+    return score.map_partitions(_raise_block, start, meta=score._meta.astype(np.float64))
+
+
+def _raise_block(block: Any, start: FloatArray) -> Any:
+    return block + (start if len(start) > 1 else start[0])
+
+
 def decisions(raw: Any, state: FocalState) -> Any:
     """Return the labels with the largest focal score, a series of a series."""
     return _by_row(_decide_block, raw, state.classes.dtype, "predictions", state)

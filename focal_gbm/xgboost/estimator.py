@@ -11,6 +11,7 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import MarginLoss
 from focal_gbm.training.estimator import FocalClassifierMixin
@@ -198,6 +199,7 @@ feature_weights
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
+        X = as_table(X)
         plan, target = self._plan_fit(X, y, sample_weight)
         with xgboost.config_context(verbosity=self.verbosity):
             previous = previous_booster(xgb_model, plan)
@@ -328,7 +330,7 @@ feature_weights
     ) -> FloatArray:
         # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
         raw: FloatArray = super(XGBClassifier, self).predict(
-            X,
+            as_table(X),
             output_margin=True,
             validate_features=validate_features,
             base_margin=base_margin,

@@ -10,6 +10,7 @@ import numpy as np
 import xgboost
 from numpy.typing import ArrayLike
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import check_sample_weight, per_evaluation_set
 from focal_gbm.training.plan import Plan, Rows, Target
 from focal_gbm.training.state import state_from_json
@@ -38,7 +39,8 @@ class EvaluationSets(NamedTuple):
         n_sets = 0 if self.sets is None else len(self.sets)
         weights = per_evaluation_set(self.weights, n_sets, "sample_weight_eval_set")
         margins = per_evaluation_set(self.margins, n_sets, "base_margin_eval_set")
-        return [(*pair, w, m) for pair, w, m in zip(self.sets or [], weights, margins, strict=True)]
+        each = zip(self.sets or [], weights, margins, strict=True)
+        return [(as_table(X), y, weight, margin) for (X, y), weight, margin in each]
 
 
 def training_params(model: Any, plan: Plan, previous: xgboost.Booster | None) -> dict[str, Any]:
