@@ -57,9 +57,10 @@ def values_by_label(
     missing = [label for label in known if label not in by_label]
     unknown = [label for label in by_label if label not in known]
     if missing or unknown:
+        got = [f"none for {missing}"] if missing else []
+        got += [f"some for the unknown {unknown}"] if unknown else []
         raise ValueError(
-            f"{name} must have one {what} for each of the classes {known}, "
-            f"got none for {missing} and some for the unknown {unknown}."
+            f"{name} must have one {what} for each of the classes {known}, got {' and '.join(got)}."
         )
     return {label: by_label[label] for label in known}
 

@@ -63,7 +63,7 @@ def test_rows_labels_and_weights(client, library, kinds):
     if library == "lightgbm" and kinds[2] == "frame":
         pytest.skip("LightGBM's Dask engine takes no frame for weights")
     model = distributed_class(**params).fit(dX, dy, sample_weight=weight)
-    np.testing.assert_allclose(np.asarray(model.predict_proba(collection(X, "array"))), expected, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(dX).compute(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("library", CLASSES)
@@ -90,7 +90,7 @@ def test_evaluation_sets_and_scores(client, library, kinds):
     (ours,), (expected,) = (log.values() for log in logs)
     np.testing.assert_allclose(ours["focal_loss"], expected["focal_loss"], rtol=1e-6)
     np.testing.assert_allclose(
-        np.asarray(model.predict_proba(collection(X, "array"))), local.predict_proba(X), atol=1e-6
+        model.predict_proba(dX).compute(), local.predict_proba(X), atol=1e-6
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import lightgbm
+from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray
@@ -166,6 +167,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMBase):
 
     _has_whole_signature: ClassVar[bool] = True
     _objective_class = FocalLGBMObjective
+    _own_parameters = frozenset(LGBMClassifier().get_params())
+    _mistaken_names: ClassVar[dict[str, str]] = {"gamma": "focal_gamma", "alpha": "focal_alpha"}
     _free_of_binning = FREE_OF_BINNING
     _rounds_names = ROUNDS
     _stopping_names = EARLY_STOPPING

@@ -140,6 +140,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         super().__init__(objective=objective, **kwargs)
 
     _objective_class = FocalXGBObjective
+    _own_parameters = frozenset(XGBClassifier().get_params())
     _free_of_binning = _FREE_OF_BINNING
 
     @property
