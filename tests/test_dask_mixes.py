@@ -43,6 +43,8 @@ def client():
 
 def collection(values, kind, index=None):
     """Return values as an array, or as a series or a frame, in two partitions."""
+    if kind == "column":
+        return da.from_array(values[:, None], chunks=(N_ROWS // 2, 1))
     if kind == "array":
         return da.from_array(values, chunks=(N_ROWS // 2, *values.shape[1:]))
     in_memory = pd.DataFrame if values.ndim == 2 or kind == "frame" else pd.Series
@@ -51,7 +53,7 @@ def collection(values, kind, index=None):
     return dd.from_pandas(in_memory(values, index=index), npartitions=2)
 
 
-MIXES = [*itertools.product(["frame", "array"], ["series", "array"], ["series", "frame", "array"])]
+MIXES = [*itertools.product(["frame", "array"], ["series", "array"], ["series", "frame", "array", "column"])]
 
 
 @pytest.mark.parametrize("library", CLASSES)
@@ -60,8 +62,6 @@ def test_rows_labels_and_weights(client, library, kinds):
     distributed_class, local_class, params = CLASSES[library]
     expected = local_class(**params).fit(X, Y, sample_weight=WEIGHT).predict_proba(X)
     dX, dy, weight = (collection(v, k) for v, k in zip((X, Y, WEIGHT), kinds, strict=True))
-    if library == "lightgbm" and kinds[2] == "frame":
-        pytest.skip("LightGBM's Dask engine takes no frame for weights")
     model = distributed_class(**params).fit(dX, dy, sample_weight=weight)
     np.testing.assert_allclose(model.predict_proba(dX).compute(), expected, atol=1e-6)
 
@@ -78,20 +78,24 @@ def test_evaluation_sets_and_scores(client, library, kinds):
         scores = ("init_score", "eval_init_score", "eval_sample_weight")
     rows = slice(None, None, -1)
     local = local_class(**params)
-    local.fit(X, Y, eval_set=[(X[rows], Y[rows])], **dict(zip(scores, (SCORE, [SCORE], [WEIGHT]), strict=True)))
+    local.fit(
+        X, Y, eval_set=[(X[rows], Y[rows])], **dict(zip(scores, (SCORE, [SCORE], [WEIGHT]), strict=True))
+    )
     dX, dy = collection(X, kinds[0]), collection(Y, kinds[1])
     others = collection(X[rows].copy(), kinds[0]), collection(Y[rows].copy(), kinds[1])
     own_index = np.arange(1000, 1000 + N_ROWS)
-    score = collection(SCORE, kinds[2]), [collection(SCORE, kinds[2], own_index)], [collection(WEIGHT, kinds[2])]
+    score = (
+        collection(SCORE, kinds[2]),
+        [collection(SCORE, kinds[2], own_index)],
+        [collection(WEIGHT, kinds[2])],
+    )
     model = distributed_class(**params).fit(
         dX, dy, eval_set=[others], **dict(zip(scores, score, strict=True))
     )
     logs = [m.evals_result() if library == "xgboost" else m.evals_result_ for m in (model, local)]
     (ours,), (expected,) = (log.values() for log in logs)
     np.testing.assert_allclose(ours["focal_loss"], expected["focal_loss"], rtol=1e-6)
-    np.testing.assert_allclose(
-        model.predict_proba(dX).compute(), local.predict_proba(X), atol=1e-6
-    )
+    np.testing.assert_allclose(model.predict_proba(dX).compute(), local.predict_proba(X), atol=1e-6)
 
 
 @pytest.mark.parametrize("library", CLASSES)
@@ -101,7 +105,9 @@ def test_missing_labels_name_the_partition(client, library):
     y[300] = np.nan
     dX = collection(X, "array")
     for kind in ("series", "array"):
-        with pytest.raises(ValueError, match=r"^y, partition 1, must hold a label in every row, got nan at row 100"):
+        with pytest.raises(
+            ValueError, match=r"^y, partition 1, must hold a label in every row, got nan at row 100"
+        ):
             distributed_class(**params).fit(dX, collection(y, kind))
         with pytest.raises(ValueError, match=r"^the labels of eval_set\[0\], partition 1, must hold a label"):
             distributed_class(**params).fit(dX, collection(Y, kind), eval_set=[(dX, collection(y, kind))])

@@ -1,4 +1,4 @@
-"""A label that is missing, in every type: one message that names y or the evaluation set, and the first row."""
+"""A label that is missing, of every type: one message with y or the evaluation set, and the first row."""
 
 import numpy as np
 import pandas as pd

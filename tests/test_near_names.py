@@ -21,7 +21,9 @@ TABLE = make_table(0, 200)
 )
 @pytest.mark.filterwarnings(r"ignore:[\s\S]*Parameters:UserWarning")
 def test_near_names(make, name, meant):
-    with pytest.warns(UserWarning, match=rf"has no parameter {name}, which is ignored: did you mean {meant}\?$"):
+    with pytest.warns(
+        UserWarning, match=rf"has no parameter {name}, which is ignored: did you mean {meant}\?$"
+    ):
         make(**{name: 2.0}).fit(TABLE.X, TABLE.y)
 
 
@@ -35,7 +37,9 @@ def test_names_of_the_library():
 @pytest.mark.parametrize("make", [focal_xgb, focal_lgb])
 @pytest.mark.parametrize("name", ["focal_alpha", "focal_gamma"])
 def test_a_class_that_is_not_named(make, name):
-    with pytest.raises(ValueError, match=rf"^{name} must have one .* for each of the classes \[0, 1\], got none for \[0\]\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^{name} must have one .* for each of the classes \[0, 1\], got none for \[0\]\.$"
+    ):
         make(**{name: {1: 9.0}}).fit(TABLE.X, TABLE.y)
     with pytest.raises(ValueError, match=r"got none for \[0\] and some for the unknown \[7\]\.$"):
         make(**{name: {1: 9.0, 7: 1.0}}).fit(TABLE.X, TABLE.y)

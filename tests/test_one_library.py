@@ -25,7 +25,12 @@ except ImportError as error:
 """
 
 CASES = {
-    "xgboost": ("FocalLGBMClassifier", "verbose=-1, min_child_samples=2", "FocalLGBMObjective", "FocalXGBClassifier"),
+    "xgboost": (
+        "FocalLGBMClassifier",
+        "verbose=-1, min_child_samples=2",
+        "FocalLGBMObjective",
+        "FocalXGBClassifier",
+    ),
     "lightgbm": ("FocalXGBClassifier", "", "FocalXGBObjective", "FocalLGBMClassifier"),
 }
 

@@ -178,7 +178,9 @@ def test_refit_of_the_log_loss_is_the_librarys(rare):
         assert_allclose(ours.refit(X, y, decay_rate=decay).predict(X), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("params", [{"focal_gamma": 2.0}, {"focal_gamma": 0.0, "focal_alpha": "balanced"}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{"focal_gamma": 2.0}, {"focal_gamma": 0.0, "focal_alpha": "balanced"}], ids=str
+)
 def test_refit_of_another_loss_is_an_error(rare, params, tmp_path):
     X, y = rare
     model = focal_lgb(**params).fit(X, y)
@@ -234,7 +236,9 @@ def test_metrics_of_lightgbm(rare):
     X, y = rare
     metrics = ["auc", None, "kullback_leibler", "mape", "l1"]
     logs = [
-        make(verbose=-1, n_estimators=5, **more).fit(X, y, eval_X=X, eval_y=y, eval_metric=metrics).evals_result_
+        make(verbose=-1, n_estimators=5, **more)
+        .fit(X, y, eval_X=X, eval_y=y, eval_metric=metrics)
+        .evals_result_
         for make, more in ((lightgbm.LGBMClassifier, {}), (FocalLGBMClassifier, {"focal_gamma": 0}))
     ]
     for name in ("auc", "kullback_leibler", "mape"):
@@ -261,7 +265,8 @@ def test_metrics_of_numbers_are_refused_with_xgboost(rare, metric):
 @pytest.mark.parametrize(
     "params",
     [
-        {"is_unbalance": "false"}, {"min_data_in_leaf": "2000"}, {"sigmoid": "1.0"}, {"pos_bagging_fraction": "1.0"},
+        {"is_unbalance": "false"}, {"min_data_in_leaf": "2000"}, {"sigmoid": "1.0"},
+        {"pos_bagging_fraction": "1.0"},
         {"boost_from_average": "false"}, {"scale_pos_weight": "1.0"}, {"min_child_weight": "5"},
     ],
     ids=str,

@@ -25,8 +25,8 @@ class FocalBooster(lightgbm.Booster):
         ValueError
         """
         raise ValueError(
-            "refit must not be called on a model of a focal loss or with class weights: LightGBM would fit the "
-            "leaves anew with its log loss. Train on with init_model, or fit on the new rows."
+            "refit must not be called on a model of a focal loss or with class weights: LightGBM would fit "
+            "the leaves anew with its log loss. Train on with init_model, or fit on the new rows."
         )
 
     def __copy__(self) -> FocalBooster:

@@ -21,6 +21,7 @@ def check_columns(X: Any) -> None:
     for name, kind in types.items():
         if not _IS_READ(kind):
             raise TypeError(
-                f"X must hold numbers and booleans, got the type {kind} in column {name!r}, at which LightGBM "
-                "would end the process. Give the table as a pandas data frame, in which LightGBM takes categories."
+                f"X must hold numbers and booleans, got the type {kind} in column {name!r}, at which "
+                "LightGBM would end the process. Give the table as a pandas data frame, in which LightGBM "
+                "takes categories."
             )

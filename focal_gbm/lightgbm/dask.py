@@ -270,7 +270,8 @@ def _on_worker(rows: collections.DaskRows, plan: Plan, start: FloatArray) -> col
     if start.any():
         # As LightGBM, whose start is part of the first tree: on top of what the user gives.
         score = collections.constant(rows.y, start) if score is None else collections.raised(score, start)
-    return rows._replace(y=collections.encoded(rows.y, plan.state.classes), score=score)
+    weight = collections.single_column(rows.weight)
+    return rows._replace(y=collections.encoded(rows.y, plan.state.classes), weight=weight, score=score)
 
 
 def _if_any(values: Iterable[Any]) -> list[Any] | None:

@@ -91,6 +91,13 @@ def encoded(y: Any, classes: NDArray[Any]) -> Any:
     return _by_row(_encode_block, y, np.float32, "label", classes)
 
 
+def single_column(weight: Any) -> Any:
+    """Return weights without a second axis of length 1, None as it is."""
+    if getattr(weight, "ndim", 1) == 1:
+        return weight
+    return weight[:, 0] if isinstance(weight, da.Array) else weight[weight.columns[0]]
+
+
 def constant(y: Any, score: FloatArray) -> Any:
     """Return a constant score for every row of y, one column a class where there are many."""
     if isinstance(y, da.Array):

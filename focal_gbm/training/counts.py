@@ -173,7 +173,7 @@ class ClassCounts:
         loss = self.loss(gamma, alpha, margin_loss)
         if isinstance(scale, str):
             check_choice(scale, SCALES, "scale")
-            scale = log_loss_scale(loss, self.counts, hessian, alpha)  # type: ignore[assignment]
+            return objective(loss, hessian, log_loss_scale(loss, self.counts, hessian, alpha))
         return objective(loss, hessian, scale)
 
     def start(self, loss: BinaryFocalLoss | MulticlassFocalLoss) -> float | FloatArray:

@@ -15,8 +15,8 @@ from focal_gbm.training.objective import FocalObjective
 from focal_gbm.training.plan import PROBABILITIES, Alpha, FocalParameters, Plan, Rows, Target, plan_of
 from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_to_json
 
-
-#: A name is near another from here on: "focalgamma" is at 0.95, LightGBM's "min_hessian" at 0.78 of "hessian".
+#: A name is near another from here on: "focalgamma" is at 0.95, LightGBM's "min_hessian" at 0.78 of
+#: "hessian".
 _NEAR = 0.8
 
 
@@ -120,7 +120,9 @@ class FocalClassifierMixin:
                 iter(get_close_matches(name, FOCAL_PARAMETERS, n=1, cutoff=_NEAR)), None
             )
             if near is not None:
-                warn_user(f"{type(self).__name__} has no parameter {name}, which is ignored: did you mean {near}?")
+                warn_user(
+                    f"{type(self).__name__} has no parameter {name}, which is ignored: did you mean {near}?"
+                )
 
     def _state(self) -> FocalState:
         if not hasattr(self, "_focal_state"):

@@ -93,11 +93,13 @@ class Evaluation:
 def _area_of_each(
     kind: str, labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None
 ) -> float:
-    """Return the mean area under the curve of each class against the rest, of "auc" by frequency, as XGBoost."""
+    """Return the mean area under the curve of each class against the rest, as XGBoost: of auc by frequency."""
     counts = np.bincount(labels, weight)
     classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
     if len(classes) < 2:
-        raise ValueError(f"{kind} needs rows of two classes or more in each evaluation set, got one class only.")
+        raise ValueError(
+            f"{kind} needs rows of two classes or more in each evaluation set, got one class only."
+        )
     areas = [_AREAS[kind](labels == k, probability[:, k], sample_weight=weight) for k in classes]
     return float(np.average(areas, weights=counts[classes] if kind == "auc" else None))
 

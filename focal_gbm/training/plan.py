@@ -151,7 +151,7 @@ class Plan:
 
     @property
     def start(self) -> FloatArray:
-        """The constant scores that minimise the mean loss, one a tree of a round; for γ=0 the library's own."""
+        """Constant scores that minimise the mean loss, one a tree of a round; for γ=0 the library's own."""
         loss, counts = self.state.loss, self.class_counts
         weights_alike = len({weight for _, weight in loss.weighted_losses()}) == 1
         if loss.kind == "multiclass" and is_log_loss(loss) and weights_alike:
@@ -234,7 +234,8 @@ def log_loss_scale(
     """
     scale: float | tuple[float, ...] = loss.log_loss_scale(class_counts, hessian)
     if not isinstance(loss, MultilabelFocalLoss):
-        return float(scale / _mean(loss.class_weights, class_counts, alpha))  # type: ignore[attr-defined]
+        weights = loss.class_weights  # type: ignore[attr-defined]
+        return float(np.divide(scale, _mean(weights, class_counts, alpha)))
     alphas = alpha if isinstance(alpha, list | np.ndarray) else [alpha] * len(loss.columns)
     means = map(_mean, (column.class_weights for column in loss.columns), class_counts, alphas)
     return tuple(of_label / mean for of_label, mean in zip(np.atleast_1d(scale).tolist(), means, strict=True))

@@ -156,7 +156,7 @@ feature_weights
         content.update(
             data=rows.X,
             label=collections.encoded(rows.y, plan.state.classes),
-            weight=rows.weight,
+            weight=collections.single_column(rows.weight),
             base_margin=rows.score,
             missing=self.missing,
             feature_types=self.feature_types,

@@ -392,7 +392,7 @@ feature_weights
         plan, target = self._plan_fit(*train)
         if stop is None:
             self._leave_no_early_stopping()
-        elif any(map(stops_early, self.callbacks or [])):
+        elif any(map(stops_early, self.get_params()["callbacks"] or [])):
             early_stopping_rounds = None  # the user's own, which knows its metric
         with xgboost.config_context(verbosity=self.verbosity):
             if binned is None:
@@ -404,8 +404,8 @@ feature_weights
         return binned, booster.num_boosted_rounds() if stop is None else booster.best_iteration + 1
 
     def _leave_no_early_stopping(self) -> None:
-        if self.callbacks is not None:
-            self.callbacks = [callback for callback in self.callbacks if not stops_early(callback)] or None
+        callbacks: list[Any] = [one for one in self.get_params()["callbacks"] or [] if not stops_early(one)]
+        self.callbacks = callbacks or None
 
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         weight = self.scale_pos_weight

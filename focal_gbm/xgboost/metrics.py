@@ -113,7 +113,7 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         """Return the metric of this name, or the last, which stops early, where it is a callable."""
         decides = name or (self._order[-1] if self._order else None)
         callables = {name: kind for name, kind, _ in self.ours if callable(kind)}
-        return callables.get(decides)
+        return None if decides is None else callables.get(decides)
 
     def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
         """Correct the log of the evaluation in place; XGBoost calls it after the evaluation."""

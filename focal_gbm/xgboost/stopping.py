@@ -16,7 +16,9 @@ def stops_early(callback: Any) -> bool:
     return isinstance(callback, EarlyStopping)
 
 
-def stopping_callbacks(callbacks: Sequence[Any] | None, rounds: int | None, metrics: EvalMetrics) -> list[Any]:
+def stopping_callbacks(
+    callbacks: Sequence[Any] | None, rounds: int | None, metrics: EvalMetrics
+) -> list[Any]:
     """Return the user's callbacks and one that stops early, each of which knows which way a metric is better.
 
     Parameters
