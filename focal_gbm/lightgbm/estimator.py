@@ -11,6 +11,7 @@ import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
 from focal_gbm.lightgbm.columns import check_columns
 from focal_gbm.lightgbm.library import KINDS
@@ -218,6 +219,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
+        X = as_table(X)
         plan, target = self._plan_fit(X, y, sample_weight)
         check_same_classes(init_model, plan)
         metrics = eval_metrics(self, plan, eval_metric)
@@ -253,6 +255,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         state = self._state()
         if pred_leaf or pred_contrib:
+            X = as_table(X)
             check_columns(X)
             return super().predict_proba(
                 X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib,
@@ -317,6 +320,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         validate_features: bool,
         **kwargs: Any,
     ) -> FloatArray:
+        X = as_table(X)
         check_columns(X)
         raw: FloatArray = super().predict_proba(
             X,

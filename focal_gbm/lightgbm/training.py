@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.lightgbm.booster import booster_of
 from focal_gbm.lightgbm.columns import check_columns
@@ -302,6 +303,7 @@ def _scores(start: FloatArray, n_samples: int, score: Any) -> FloatArray | None:
 
 def _as_library_takes(X: Any, least_rows: int = 1) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
+    X = as_table(X)
     check_columns(X)
     if hasattr(X, "columns"):
         return X

@@ -93,7 +93,7 @@ class Evaluation:
 def _area_of_each(
     kind: str, labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None
 ) -> float:
-    """Return the mean area under the curve of each class against the rest, as XGBoost: of auc by frequency."""
+    """Return the mean area under the curve of each class against the rest, as XGBoost: auc by frequency."""
     counts = np.bincount(labels, weight)
     classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
     if len(classes) < 2:
