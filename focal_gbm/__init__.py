@@ -90,6 +90,12 @@ def __getattr__(name: str) -> Any:
             import_module(package)
     except ImportError as error:
         raise ImportError(f"{name} needs Dask: pip install 'focal-gbm[{extra}]' ({error}).") from error
+    library = module.partition(".")[0]
+    if library in ("xgboost", "lightgbm"):
+        try:
+            import_module(library)
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{name} needs {library}: pip install {library} ({error}).") from error
     value = getattr(import_module(f"focal_gbm.{module}"), name)
     globals()[name] = value
     return value

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import lightgbm
 
+from focal_gbm.lightgbm.booster import booster_of
 from focal_gbm.lightgbm.model_text import read_state
 from focal_gbm.training.state import FocalState, state_from_json
 
@@ -108,7 +109,7 @@ def read_model(fname: str | os.PathLike[str]) -> SavedModel:
     n_scores = math.prod(state.loss.raw_shape(1))
     try:
         check_text(text)
-        booster = lightgbm.Booster(model_str=text)
+        booster = booster_of(text, state)
         if booster.num_model_per_iteration() != n_scores:
             raise ValueError(f"it has {booster.num_model_per_iteration()} scores a row, not {n_scores}.")
     except (ValueError, lightgbm.basic.LightGBMError) as error:

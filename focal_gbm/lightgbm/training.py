@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.kernels.threads import Threads
+from focal_gbm.lightgbm.booster import booster_of
+from focal_gbm.lightgbm.columns import check_columns
 from focal_gbm.lightgbm.library import KINDS, LIGHTGBM
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
@@ -102,7 +105,7 @@ def data_sets(
         is_train = evaluation.knows_training_set and data is rows.X and labels is rows.y
         codes, weight, score, default_name = target.codes, target.sample_weight, init_score, "training"
         if not is_train:
-            codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
+            codes = plan.encode(labels, f"the labels of eval_set[{i}]", data)
             weight = _eval_weight(evaluation, i, codes, plan.state.classes)
             score, default_name = _item(evaluation.init_scores, i), f"valid_{i}"
             _check_score(score, plan, codes, f"eval_init_score[{i}]")
@@ -171,8 +174,9 @@ def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) 
     """Return the booster with the start and the link to the score's probability written into the model."""
     objective = KINDS[state.loss.kind].objective.format(len(state.classes))
     text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), objective)
-    complete = lightgbm.Booster(model_str=text)
+    complete = booster_of(text, state)
     complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
+    complete.params = {**booster.params, "objective": objective.partition(" ")[0]}  # by the user's names
     return complete
 
 
@@ -302,6 +306,8 @@ def _scores(start: FloatArray, n_samples: int, score: Any) -> FloatArray | None:
 
 def _as_library_takes(X: Any, least_rows: int = 1) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
+    X = as_table(X)
+    check_columns(X)
     if hasattr(X, "columns"):
         return X
     return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=least_rows)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from focal_gbm._validation import FloatArray
+
 
 @dataclass(frozen=True)
 class Library:
@@ -29,6 +31,10 @@ class Library:
         Whether it takes gradients that are on a CUDA device.
     shared_object : str or None
         Path of its compiled library, on whose threads gradients are computed.
+    least_share : float
+        Share of the rows that it takes a class for whose rows have no weight, in its start.
+    start_of_softmax : callable
+        From the shares of the classes to the scores at which it starts its own softmax.
     """
 
     name: str
@@ -37,6 +43,8 @@ class Library:
     exact_rows: int
     takes_cuda: bool
     shared_object: str | None
+    least_share: float
+    start_of_softmax: Callable[[FloatArray], FloatArray]
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """Return room for gradients: float32 is all that either library keeps."""

@@ -15,12 +15,18 @@ from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.kernels.task import Task, raise_if_results_not_finite
 from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import HESSIANS, BinaryFocalLoss, Loss
+from focal_gbm.losses.focal import Focal
 from focal_gbm.training.library import Library
 
 #: With so many last bits of a float32 gradient zero, so is the product with a whole weight up to 2^bits, and
 #: a weight of k is k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to
 #: 1e-7.
 _SPARE_BITS = 3
+
+
+def is_log_loss(loss: Loss) -> bool:
+    """Say whether γ is 0 in every class: whether the library has this loss itself, but for class weights."""
+    return all(margin == Focal(0.0) for margin, _ in loss.weighted_losses())
 
 
 class BoundObjective:
@@ -49,10 +55,11 @@ class BoundObjective:
         self._arguments = task, library, n_jobs, device
         self._shape = task.shape
         self._copies: FloatArray | None = None
-        is_small = len(task.labels) <= library.exact_rows
+        # the log loss is the library's own, whose gradients are not rounded: exact ties between splits tell
+        is_small = len(task.labels) <= library.exact_rows and not is_log_loss(task.loss)
         self.on_device = (
             cuda_kernel(str(device), task)
-            if library.takes_cuda and is_cuda(device) and not is_small
+            if library.takes_cuda and is_cuda(device) and len(task.labels) > library.exact_rows
             else None
         )
         if self.on_device is not None:

@@ -11,6 +11,7 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
 from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import MarginLoss
@@ -24,6 +25,7 @@ from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.private import set_booster, without_booster
+from focal_gbm.xgboost.stopping import stops_early
 from focal_gbm.xgboost.training import (
     EvaluationSets,
     Matrices,
@@ -140,6 +142,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         super().__init__(objective=objective, **kwargs)
 
     _objective_class = FocalXGBObjective
+    _own_parameters = frozenset(XGBClassifier().get_params())
     _free_of_binning = _FREE_OF_BINNING
 
     @property
@@ -199,6 +202,7 @@ feature_weights
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
+        X = as_table(X)
         plan, target = self._plan_fit(X, y, sample_weight)
         with xgboost.config_context(verbosity=self.verbosity):
             previous = previous_booster(xgb_model, plan)
@@ -329,7 +333,7 @@ feature_weights
     ) -> FloatArray:
         # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
         raw: FloatArray = super(XGBClassifier, self).predict(
-            X,
+            as_table(X),
             output_margin=True,
             validate_features=validate_features,
             base_margin=base_margin,
@@ -378,7 +382,7 @@ feature_weights
             self._store_state()
 
     def _warn_if_no_split(self, plan: Plan) -> None:
-        why = why_no_split(self, plan)
+        why = None if plan.has_one_class else why_no_split(self, plan)
         if why is not None:
             self._warn_no_split(why)
 
@@ -386,6 +390,10 @@ feature_weights
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
     ) -> tuple[Any, int]:
         plan, target = self._plan_fit(*train)
+        if stop is None:
+            self._leave_no_early_stopping()
+        elif any(map(stops_early, self.get_params()["callbacks"] or [])):
+            early_stopping_rounds = None  # the user's own, which knows its metric
         with xgboost.config_context(verbosity=self.verbosity):
             if binned is None:
                 sets = None if stop is None else EvaluationSets([(stop.X, stop.y)], [stop.sample_weight])
@@ -394,6 +402,10 @@ feature_weights
             self._train(plan, target, binned, early_stopping_rounds, verbose=False)
         booster = self.get_booster()
         return binned, booster.num_boosted_rounds() if stop is None else booster.best_iteration + 1
+
+    def _leave_no_early_stopping(self) -> None:
+        callbacks: list[Any] = [one for one in self.get_params()["callbacks"] or [] if not stops_early(one)]
+        self.callbacks = callbacks or None
 
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         weight = self.scale_pos_weight
