@@ -1,4 +1,4 @@
-"""A new loss is one file: poly-1 focal loss, which the package ships, and a third that only this file knows."""
+"""A new loss is one file: poly-1 focal loss, which the package ships, and a third of this file's."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ matplotlib.use("agg")
 
 @dataclass(frozen=True)
 class GeneralisedCrossEntropy(MarginLoss, name="test-generalised-cross-entropy"):
-    """(1 - p^κ) / κ: Zhang and Sabuncu 2018, arXiv:1805.07836, between the log loss and the absolute error."""
+    """(1 - p^κ) / κ: Zhang and Sabuncu 2018, arXiv:1805.07836, from the log to the absolute error."""
 
     power: float = 0.5
 
@@ -63,8 +63,8 @@ PAPERS = {
     Focal: lambda loss, p: -((1 - p) ** loss.gamma) * mpmath.log(p),
 }
 LOSSES = [
-    Poly1Focal(2.0, 1.0), Poly1Focal(2.0, -0.9), Poly1Focal(0.0, 3.0), Poly1Focal(0.7, 0.5), Poly1Focal(5.0, 20.0),
-    GCE(0.5), GCE(0.1), Focal(2.0),
+    Poly1Focal(2.0, 1.0), Poly1Focal(2.0, -0.9), Poly1Focal(0.0, 3.0), Poly1Focal(0.7, 0.5),
+    Poly1Focal(5.0, 20.0), GCE(0.5), GCE(0.1), Focal(2.0),
 ]  # fmt: skip
 
 
@@ -214,7 +214,8 @@ def test_a_subclass_is_not_saved_as_its_base(make, table):
 @pytest.mark.parametrize(
     "loss",
     [
-        BinaryFocalLoss(2.0, 0.3), BinaryFocalLoss((0.5, 2.0)), BinaryFocalLoss(alpha=(1, 2), margin_loss=GCE(0.3)),
+        BinaryFocalLoss(2.0, 0.3), BinaryFocalLoss((0.5, 2.0)),
+        BinaryFocalLoss(alpha=(1, 2), margin_loss=GCE(0.3)),
         MulticlassFocalLoss(3, margin_loss=Poly1Focal(1.0, 2.0)),
         MultilabelFocalLoss((BinaryFocalLoss(margin_loss=GCE()), BinaryFocalLoss(1.0))),
     ],

@@ -315,8 +315,10 @@ def test_alpha_of_class_weight_and_the_like(table, library):
             {"focal_alpha": counts.max() / counts},
         )
     ]
+    # the factor that the weights of focal_alpha share is taken out of the scale: LightGBM has nothing beside
+    # which it would show, but for a sum of Hessians of 1e-3 and rounding
     for ours, alpha in zip(fitted[::2], fitted[1::2], strict=True):
-        assert_allclose(ours, alpha, atol=1e-9, rtol=0)
+        assert_allclose(ours, alpha, atol=1e-7, rtol=0)
 
 
 # Probabilities
@@ -463,9 +465,9 @@ def test_metrics_of_two_classes_are_refused(table, validation, library):
     fit = with_validation(library, validation, validation.y)
     if library == "xgboost":
         with pytest.raises(
-            ValueError, match=r"among auc, focal_loss, merror, mlogloss for .*, got 'aucpr'\.$"
+            ValueError, match=r"among auc, aucpr, focal_loss, merror, mlogloss for .*, got 'logloss'\.$"
         ):
-            focal_xgb(eval_metric="aucpr").fit(table.X, table.y, **fit)
+            focal_xgb(eval_metric="logloss").fit(table.X, table.y, **fit)
     else:
         with pytest.raises(
             ValueError, match=r"among auc_mu, .* for these labels, got 'average_precision'\.$"
@@ -872,10 +874,9 @@ def test_labels_with_a_gap(table, library):
 
 @both
 def test_a_class_without_weight(table, library):
-    with pytest.raises(
-        ValueError, match=r"^sample_weight must leave every class some weight, got none for 'dog'\.$"
-    ):
-        BOTH[library]().fit(table.X, NAMES[table.y], sample_weight=(table.y < 2).astype(float))
+    """It is taken, as in the library, and never predicted."""
+    model = BOTH[library]().fit(table.X, NAMES[table.y], sample_weight=(table.y < 2).astype(float))
+    assert model.predict_proba(table.X)[:, list(model.classes_).index(NAMES[2])].max() < 1e-3
 
 
 @both

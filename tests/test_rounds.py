@@ -154,6 +154,6 @@ def test_predictions_are_those_of_the_booster_and_not_to_be_written_to():
 
 
 def test_an_error_of_xgboost_is_raised_as_its_own():
-    params, data, y = rows("two classes")
+    params, data, _ = rows("two classes")
     with pytest.raises(xgboost.core.XGBoostError, match="feature"):
         rounds._predictions(xgboost.train(params, data, 1), xgboost.DMatrix(np.zeros((2, 9)), [0, 1]))

@@ -113,8 +113,10 @@ def test_fit_changes_no_parameter(make, table, words):
 def test_class_weight_of_lightgbm_is_kept(table, words):
     model = focal_lgb(class_weight={"no": 1.0, "yes": 2.0}).fit(table.X, words)
     assert model.class_weight == model.get_params()["class_weight"] == {"no": 1.0, "yes": 2.0}
+    # focal_alpha's own factor is taken out of the scale, which changes the last digits in LightGBM
     same = focal_lgb(focal_alpha=[1.0, 2.0]).fit(table.X, words)
-    assert_same_model(model, same, table.X)
+    assert_allclose(model.decision_function(table.X), same.decision_function(table.X), atol=1e-7)
+    assert_array_equal(model.predict(table.X), same.predict(table.X))
 
 
 # Copies

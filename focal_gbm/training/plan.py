@@ -154,7 +154,7 @@ class Plan:
         """Constant scores that minimise the mean loss, one a tree of a round; for γ=0 the library's own."""
         loss, counts = self.state.loss, self.class_counts
         weights_alike = len({weight for _, weight in loss.weighted_losses()}) == 1
-        if loss.kind == "multiclass" and is_log_loss(loss) and weights_alike:
+        if loss.activation == "softmax" and is_log_loss(loss) and weights_alike:
             return self.objective.library.start_of_softmax(counts / counts.sum())
         return np.atleast_1d(loss.start(counts))
 
@@ -233,19 +233,19 @@ def log_loss_scale(
     The libraries' own class weights, with no `alpha`, keep the size that they have in the library.
     """
     scale: float | tuple[float, ...] = loss.log_loss_scale(class_counts, hessian)
-    if not isinstance(loss, MultilabelFocalLoss):
-        weights = loss.class_weights  # type: ignore[attr-defined]
+    weights = np.reshape([weight for _, weight in loss.weighted_losses()], class_counts.shape)
+    if class_counts.ndim == 1:
         return float(np.divide(scale, _mean(weights, class_counts, alpha)))
-    alphas = alpha if isinstance(alpha, list | np.ndarray) else [alpha] * len(loss.columns)
-    means = map(_mean, (column.class_weights for column in loss.columns), class_counts, alphas)
+    alphas = alpha if isinstance(alpha, list | np.ndarray) else [alpha] * len(weights)
+    means = map(_mean, weights, class_counts, alphas)
     return tuple(of_label / mean for of_label, mean in zip(np.atleast_1d(scale).tolist(), means, strict=True))
 
 
-def _mean(weights: tuple[float, ...], counts: FloatArray, alpha: Any) -> float:
+def _mean(weights: FloatArray, counts: FloatArray, alpha: Any) -> float:
     if alpha is None:
         return 1.0
     first = weights[0]  # of equal weights to the last bit
-    return first * float(np.average(np.divide(weights, first), weights=counts))
+    return float(first) * float(np.average(np.divide(weights, first), weights=counts))
 
 
 def loss_of_classes(
