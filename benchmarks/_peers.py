@@ -17,7 +17,7 @@ Derivatives = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.nda
 
 
 class _Labels:
-    """What a peer that is called with the host's data set asks of it."""
+    """What a peer that is called with the library's data set asks of it."""
 
     def __init__(self, y: np.ndarray) -> None:
         self._y = y

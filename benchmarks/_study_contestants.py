@@ -23,7 +23,7 @@ CANDIDATES = 6
 
 _DEFAULT: dict[str, Any] = {}
 
-#: Trees of about half the host's own size, and of other sizes and regularisation.
+#: Trees of about half the library's own size, and of other sizes and regularisation.
 _CAPACITY: dict[str, list[dict[str, Any]]] = {
     "xgboost": [
         _DEFAULT, {"max_depth": 3}, {"max_depth": 4, "min_child_weight": 5}, {"max_depth": 8},
@@ -54,29 +54,29 @@ class Candidate:
 
     contestant: str
     setting: str
-    host: Contestant | None = None
+    trained: Contestant | None = None
     ratio: int | None = None
     catboost: dict[str, Any] = field(default_factory=dict)
 
     @property
     def library(self) -> str:
-        return "catboost" if self.host is None else self.host.library
+        return "catboost" if self.trained is None else self.trained.library
 
     def run(self, parts: Parts, X_new: Any, settings: Settings) -> Outcome:
         """Fit and predict."""
-        if self.host is None:
+        if self.trained is None:
             return _run_catboost(self.catboost, parts, X_new, settings)
         shift = 0.0
         fitting = parts
-        if self.host.loss == "weights":
-            shift = self.host.weight_power * float(logit(np.mean(parts.y)))
+        if self.trained.loss == "weights":
+            shift = self.trained.weight_power * float(logit(np.mean(parts.y)))
         elif self.ratio is not None:
             keep, keep_stop = (_fewer(y, self.ratio, settings.seed) for y in (parts.y, parts.y_stop))
             fitting = Parts(
                 parts.X.iloc[keep], parts.y[keep], parts.X_stop.iloc[keep_stop], parts.y_stop[keep_stop]
             )
             shift = float(logit(np.mean(parts.y)) - logit(np.mean(fitting.y)))
-        fitted = self.host.fit(fitting, settings)
+        fitted = self.trained.fit(fitting, settings)
         on_stop, new = (fitted.predict_proba(X)[:, 1] for X in (parts.X_stop, X_new))
         return Outcome(_shifted(on_stop, shift), new, _shifted(new, shift), fitted.seconds, fitted.rounds)
 
@@ -87,21 +87,21 @@ def candidates(catboost: bool) -> list[Candidate]:
     for library in ("xgboost", "lightgbm"):
         small = _SMALL[library]
         found += [
-            Candidate("own loss", str(one), Contestant(library, "own", parameters=one))
+            Candidate("own loss", str(one), Contestant(library, "log_loss", parameters=one))
             for one in _CAPACITY[library]
         ]
         for power in (0.25, 0.5, 1.0):
             for one in (_DEFAULT, small):
-                host = Contestant(library, "weights", weight_power=power, parameters=one)
-                found.append(Candidate("class weights", f"power {power:g} {one}", host))
+                trained = Contestant(library, "weights", weight_power=power, parameters=one)
+                found.append(Candidate("class weights", f"power {power:g} {one}", trained))
         for gamma in (0.5, 1.0, 2.0):
             for alpha in (None, "balanced"):
-                host = Contestant(library, "focal", gamma=gamma, alpha=alpha)
-                found.append(Candidate("focal loss", f"γ={gamma:g}, α {alpha}", host))
+                trained = Contestant(library, "focal", gamma=gamma, alpha=alpha)
+                found.append(Candidate("focal loss", f"γ={gamma:g}, α {alpha}", trained))
         for ratio in (1, 3, 10):
             for one in (_DEFAULT, small):
-                host = Contestant(library, "own", parameters=one)
-                found.append(Candidate("undersampling", f"1:{ratio} {one}", host, ratio=ratio))
+                trained = Contestant(library, "log_loss", parameters=one)
+                found.append(Candidate("undersampling", f"1:{ratio} {one}", trained, ratio=ratio))
     if catboost:
         for depth in (4, 6):
             for l2 in (1, 3, 10):
@@ -126,7 +126,7 @@ def _fewer(y: np.ndarray, ratio: int, seed: int) -> np.ndarray:
 
 
 def _shifted(proba: np.ndarray, shift: float) -> np.ndarray:
-    # float32 probabilities of a host may be 0 or 1
+    # float32 probabilities of a library may be 0 or 1
     return expit(logit(np.clip(proba, 1e-7, 1 - 1e-7)) + shift) if shift else proba
 
 

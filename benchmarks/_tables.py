@@ -40,6 +40,6 @@ def tables_of(kind: str, folder: str = FOLDER) -> dict[str, tuple[pd.DataFrame, 
 
 
 def as_categories(X: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with text columns as categories, which both hosts take."""
+    """Return the frame with text columns as categories, which both libraries take."""
     text = [name for name in X.columns if not pd.api.types.is_numeric_dtype(X[name])]
     return X.astype(dict.fromkeys(text, "category"))

@@ -2,7 +2,7 @@
 
 Largest relative errors against mpmath (250 digits): loss, gradient, Hessian and probability over margins up
 to ±100, the start over base rates from 1e-6 to 1 - 1e-6. For the derivatives of the sigmoid, also the NumPy
-that people write and the published peers (_peers.py), each called with float32 labels, as the hosts hold
+that people write and the published peers (_peers.py), each called with float32 labels, as the libraries hold
 them, and scores of the type. A peer that is not installed is skipped with its reason.
 
 An error is relative to the true value; that of the Hessian, which crosses zero, to the sum of its terms'

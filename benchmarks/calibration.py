@@ -48,7 +48,7 @@ def run_split(table: Table, number: int, split: Split) -> pd.DataFrame:
     reduced = Parts(X.iloc[fewer], y[fewer], X.iloc[split.stop], y[split.stop])
     rows = []
     for library in ("xgboost", "lightgbm"):
-        own = Contestant(library, "own").fit(everything, settings).model
+        own = Contestant(library, "log_loss").fit(everything, settings).model
         rows.append(measured(table, number, library, 0.0, "own loss", own, *new))
         for gamma in GAMMAS:
             focal = Contestant(library, "focal", gamma=gamma)

@@ -1,7 +1,7 @@
 """Claim: a whole fit is faster than with any published focal loss, at equal rounds and leaves.
 
 Seconds of a fit with γ=2, the same parameters for all: ours (the estimator) against the objectives of the
-published packages in the host's native training function, started where ours starts, so that trees are as
+published packages in the library's native training function, started where ours starts, so that trees are as
 large; and CatBoost's built-in Focal with trees of as many leaves. They take turns in one process; medians,
 and the ratio's range over the turns. What is not installed is skipped with its reason (_peers.py; CatBoost:
 pip install catboost). Writes results/fit_time_vs_peers.json.
@@ -64,7 +64,7 @@ def leaves_a_tree(model: Any) -> float:
 
 
 def contestants(X: np.ndarray, y: np.ndarray) -> tuple[dict[tuple[str, str], Callable], dict[str, str]]:
-    """Return what fits, by (host, name), and what is skipped."""
+    """Return what fits, by (library, name), and what is skipped."""
     common = {"n_estimators": ROUNDS, "n_jobs": THREADS, "focal_gamma": GAMMA, "min_child_weight": 0}
     start = BinaryFocalLoss(GAMMA).fit_intercept_only(y)
     fits: dict[tuple[str, str], Callable[[], Any]] = {
@@ -107,29 +107,29 @@ def main() -> None:
             started = time.perf_counter()
             try:
                 model = fits[key]()
-            except Exception as error:  # Hessians that a host cannot work with, for example
+            except Exception as error:  # Hessians that a library cannot work with, for example
                 skipped[" ".join(key)] = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
                 del seconds[key]
                 continue
             seconds[key].append(time.perf_counter() - started)
             leaves[key] = round(leaves_a_tree(model), 1)
     rows = []
-    print(f"{'host':<10}{'loss':<20}{'s':>8}  over ours  [range]   leaves")
-    for (host, name), values in seconds.items():
-        ours = seconds["xgboost" if host == "catboost" else host, "focal_gbm"]
+    print(f"{'library':<10}{'loss':<20}{'s':>8}  over ours  [range]   leaves")
+    for (library, name), values in seconds.items():
+        ours = seconds["xgboost" if library == "catboost" else library, "focal_gbm"]
         ratios = np.divide(values, ours)
         row = {
-            "host": host,
+            "library": library,
             "loss": name,
             "seconds": round(float(np.median(values)), 2),
             "over ours": round(float(np.median(values) / np.median(ours)), 2),
             "lowest": round(float(ratios.min()), 2),
             "highest": round(float(ratios.max()), 2),
-            "leaves": leaves[host, name],
+            "leaves": leaves[library, name],
         }
         rows.append(row)
         print(
-            f"{host:<10}{name:<20}{row['seconds']:8.2f}{row['over ours']:11.2f}"
+            f"{library:<10}{name:<20}{row['seconds']:8.2f}{row['over ours']:11.2f}"
             f"  [{row['lowest']:.2f}, {row['highest']:.2f}]   {row['leaves']}"
         )
     for name, reason in skipped.items():

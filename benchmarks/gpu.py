@@ -1,13 +1,13 @@
-"""Claim: on a CUDA device a fit with focal loss takes about as long as one with the host's own loss.
+"""Claim: on a CUDA device a fit with focal loss takes about as long as one with the library's own loss.
 
 One run takes every figure, in about seven minutes, and needs a CUDA device, CuPy and XGBoost:
 
-1. agreement: gradients of the card against the CPU's; predictions of a GPU fit against a CPU fit's, beside
-   what the host's own loss differs by;
+1. agreement: gradients of the device against the CPU's; predictions of a GPU fit against a CPU fit's, beside
+   what the library's own loss differs by;
 2. the objective: upload, kernel and hand-over apart, and the kernel's bandwidth over that of a copy;
-3. whole fits with 28 features: the host's own loss, γ=0, γ=2, γ=2 with gradients from the CPU, γ=2 with the
-   margin kept on the card (a loop that is not in the package: it only measures what it would bring), and
-   γ=2 on the CPU;
+3. whole fits with 28 features: the library's own loss, γ=0, γ=2, γ=2 with gradients from the CPU, γ=2 with
+   the margin kept on the device (a loop that is not in the package: it only measures what it would bring),
+   and γ=2 on the CPU;
 4. memory of the device over 500 rounds;
 5. LightGBM's CUDA tree method, where the installed LightGBM has it.
 
@@ -34,7 +34,7 @@ from _report import write
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from focal_gbm import BinaryFocalLoss, FocalObjective, FocalXGBClassifier, MulticlassFocalLoss
+from focal_gbm import BinaryFocalLoss, FocalXGBClassifier, FocalXGBObjective, MulticlassFocalLoss
 
 #: rows x features x classes, the shorter ones first
 CASES = ("1000000x28x2", "1000000x28x5", "10000000x28x2", "10000000x28x5")
@@ -63,7 +63,7 @@ def connect() -> Any:
 
 @cache
 def table(case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (X, y) on the host."""
+    """Return (X, y) in main memory."""
     return made_table(*map(int, case.split("x")))
 
 
@@ -72,7 +72,7 @@ def loss_of(gamma: float, n_classes: int) -> Any:
 
 
 def median_of(cupy: Any, call: Callable[[], Any], times: int = 20) -> float:
-    """Return the seconds of a call, its work on the card included."""
+    """Return the seconds of a call, its work on the device included."""
     call()
     seconds = []
     for _ in range(times):
@@ -85,28 +85,29 @@ def median_of(cupy: Any, call: Callable[[], Any], times: int = 20) -> float:
 
 
 def agreement(cupy: Any) -> Iterator[Row]:
-    """Gradients and Hessians of the card over the CPU's, and predictions of whole fits."""
+    """Gradients and Hessians of the device over the CPU's, and predictions of whole fits."""
     rng = np.random.default_rng(0)
     for n_classes in (2, 5):
         labels = rng.integers(0, n_classes, 100_000)
         for gamma in (0.0, 0.5, 2.0):
             loss = loss_of(gamma, n_classes)
             z = rng.normal(size=loss.raw_shape(len(labels))).astype(np.float32)
-            objective = FocalObjective(loss, "majorizing")  # no Hessian of it cancels
-            card, host = (objective.bind(labels, None, "xgboost", device) for device in ("cuda", "cpu"))
-            assert card.on_card is not None
+            objective = FocalXGBObjective(loss, "majorizing")  # no Hessian of it cancels
+            on_device, on_cpu = (objective.bind(labels, None, device) for device in ("cuda", "cpu"))
+            assert on_device.on_device is not None
             errors = [
-                np.abs(ours.get() / theirs - 1).max() for ours, theirs in zip(card(z), host(z), strict=True)
+                np.abs(ours.get() / theirs - 1).max()
+                for ours, theirs in zip(on_device(z), on_cpu(z), strict=True)
             ]
             yield {
-                "part": "gradient and Hessian, card against CPU, largest relative difference",
+                "part": "gradient and Hessian, device against CPU, largest relative difference",
                 "classes": n_classes,
                 "gamma": gamma,
                 "value": float(max(errors)),
             }
     X, y = (array[:100_000] for array in table("1000000x28x2"))
     for name, make in (
-        ("host's own loss", XGBClassifier),
+        ("library's own loss", XGBClassifier),
         ("γ=0", lambda **p: FocalXGBClassifier(focal_gamma=0.0, **p)),
         ("γ=2", FocalXGBClassifier),
     ):
@@ -125,7 +126,7 @@ def objective_parts(cupy: Any) -> Iterator[Row]:
     target = cupy.empty_like(source)
     seconds = median_of(cupy, partial(cupy.copyto, target, source))
     copy_bandwidth = 2 * source.nbytes / seconds
-    yield {"part": "copy on the card", "GB/s": round(copy_bandwidth / 1e9, 1)}
+    yield {"part": "copy on the device", "GB/s": round(copy_bandwidth / 1e9, 1)}
     del source, target
     rng = np.random.default_rng(0)
     for n_rows in (1_000_000, 10_000_000):
@@ -134,37 +135,37 @@ def objective_parts(cupy: Any) -> Iterator[Row]:
             for gamma in (0.0, 2.0):
                 loss = loss_of(gamma, n_classes)
                 z = rng.standard_normal(loss.raw_shape(n_rows), dtype=np.float32)
-                bound = FocalObjective(loss).bind(labels, None, "xgboost", "cuda")
-                card = bound.on_card
-                assert card is not None
+                bound = FocalXGBObjective(loss).bind(labels, None, "cuda")
+                kernel = bound.on_device
+                assert kernel is not None
                 pinned = np.frombuffer(cupy.cuda.alloc_pinned_memory(z.nbytes), np.float32, z.size)
                 pinned = pinned.reshape(z.shape)
 
-                def through_pinned(card: Any = card, pinned: Any = pinned, z: Any = z) -> None:
+                def through_pinned(kernel: Any = kernel, pinned: Any = pinned, z: Any = z) -> None:
                     np.copyto(pinned, z)
-                    card.raw_prediction.set(pinned)
+                    kernel.raw_prediction.set(pinned)
 
-                kernel = median_of(cupy, card.compute)
-                bandwidth = n_rows * BYTES_A_ROW[n_classes] / kernel
+                seconds = median_of(cupy, kernel.compute)
+                bandwidth = n_rows * BYTES_A_ROW[n_classes] / seconds
                 yield {
                     "part": "objective",
                     "rows": n_rows,
                     "classes": n_classes,
                     "gamma": gamma,
-                    "ms upload": 1e3 * median_of(cupy, lambda card=card, z=z: card.upload(z)),
+                    "ms upload": 1e3 * median_of(cupy, lambda kernel=kernel, z=z: kernel.upload(z)),
                     "ms upload through pinned memory": 1e3 * median_of(cupy, through_pinned),
-                    "ms kernel": 1e3 * kernel,
-                    "ms flag": 1e3 * median_of(cupy, card.finite),
+                    "ms kernel": 1e3 * seconds,
+                    "ms flag": 1e3 * median_of(cupy, kernel.finite),
                     "ms in all": 1e3 * median_of(cupy, lambda bound=bound, z=z: bound(z)),
                     "kernel GB/s": round(bandwidth / 1e9, 1),
                     "kernel / copy": round(bandwidth / copy_bandwidth, 3),
                 }
 
 
-def margin_on_card(
+def margin_on_device(
     cupy: Any, gamma: float, X: Any, y: np.ndarray, n_classes: int, rounds: int
 ) -> xgboost.Booster:
-    """Train without a prediction through the host: the newest tree's output is added on the card.
+    """Train without a prediction through the CPU: the newest tree's output is added on the device.
 
     For gbtree without dart, where no tree's weight changes later. Bitwise what XGBoost keeps itself.
     """
@@ -177,22 +178,22 @@ def margin_on_card(
         params.update(objective="multi:softprob", num_class=n_classes, base_score=start.tolist())
     data = xgboost.QuantileDMatrix(X, y)
     booster = xgboost.Booster(params, [data])
-    card = FocalObjective(loss).bind(y, None, "xgboost", "cuda").on_card
-    assert card is not None
+    kernel = FocalXGBObjective(loss).bind(y, None, "cuda").on_device
+    assert kernel is not None
     margin = cupy.asarray(booster.predict(data, output_margin=True))
     for i in range(rounds):
-        card.raw_prediction[...] = margin
-        card.compute()
-        if not card.finite():
+        kernel.raw_prediction[...] = margin
+        kernel.compute()
+        if not kernel.finite():
             raise ValueError("not finite")
-        booster.boost(data, i, grad=card.gradient, hess=card.hessian)
+        booster.boost(data, i, grad=kernel.gradient, hess=kernel.hessian)
         margin = booster.inplace_predict(
             X, iteration_range=(i, i + 1), predict_type="margin", base_margin=margin
         )
     return booster
 
 
-class _CardOff:
+class _WithoutCuPy:
     """Gradients from the CPU, as without CuPy."""
 
     def __enter__(self) -> None:
@@ -208,25 +209,25 @@ class _CardOff:
 
 
 def fits(cupy: Any, case: str, rounds: int, turns: int, until: float) -> Iterator[Row]:
-    """Seconds of whole fits, binning included, of rows that lie on the card; none begins after `until`."""
+    """Seconds of whole fits, binning included, of rows that lie on the device; none begins after `until`."""
     X, y = table(case)
     n_classes = int(case.split("x")[2])
-    X_card = cupy.asarray(X)
+    X_device = cupy.asarray(X)
     common: dict[str, Any] = {"n_estimators": rounds, "device": "cuda"}
 
-    def host_gradients() -> None:
+    def cpu_gradients() -> None:
         model = FocalXGBClassifier(focal_gamma=2.0, **common)
-        with _CardOff():
+        with _WithoutCuPy():
             model.fit(X, y)  # a table of CuPy's would need CuPy
 
     contestants: dict[str, Callable[[], Any]] = {
-        "host's own loss": lambda: XGBClassifier(**common).fit(X_card, y),
-        "γ=0": lambda: FocalXGBClassifier(focal_gamma=0.0, **common).fit(X_card, y),
-        "γ=2": lambda: FocalXGBClassifier(focal_gamma=2.0, **common).fit(X_card, y),
-        "γ=0, margin on the card": lambda: margin_on_card(cupy, 0.0, X_card, y, n_classes, rounds),
-        "γ=2, margin on the card": lambda: margin_on_card(cupy, 2.0, X_card, y, n_classes, rounds),
-        "host's own loss, rows on the host": lambda: XGBClassifier(**common).fit(X, y),
-        "γ=2, gradients from the CPU, rows on the host": host_gradients,
+        "library's own loss": lambda: XGBClassifier(**common).fit(X_device, y),
+        "γ=0": lambda: FocalXGBClassifier(focal_gamma=0.0, **common).fit(X_device, y),
+        "γ=2": lambda: FocalXGBClassifier(focal_gamma=2.0, **common).fit(X_device, y),
+        "γ=0, margin on the device": lambda: margin_on_device(cupy, 0.0, X_device, y, n_classes, rounds),
+        "γ=2, margin on the device": lambda: margin_on_device(cupy, 2.0, X_device, y, n_classes, rounds),
+        "library's own loss, rows in main memory": lambda: XGBClassifier(**common).fit(X, y),
+        "γ=2, gradients from the CPU, rows in main memory": cpu_gradients,
     }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(turns):
@@ -239,7 +240,7 @@ def fits(cupy: Any, case: str, rounds: int, turns: int, until: float) -> Iterato
             contestants[name]()
             cupy.cuda.Device().synchronize()
             seconds[name].append(time.perf_counter() - started)
-    own = float(np.median(seconds["host's own loss"] or [np.nan]))
+    own = float(np.median(seconds["library's own loss"] or [np.nan]))
     for name, values in seconds.items():
         row: Row = {"part": "fit", "case": case, "rounds": rounds, "loss": name}
         if not values:
@@ -249,7 +250,7 @@ def fits(cupy: Any, case: str, rounds: int, turns: int, until: float) -> Iterato
         yield {
             **row,
             "seconds": round(median, 3),
-            "over the host's own loss": round(median / own, 3),
+            "over the library's own loss": round(median / own, 3),
             "lowest, highest": [round(min(values), 3), round(max(values), 3)],
         }
 
@@ -276,14 +277,18 @@ class _Memory(xgboost.callback.TrainingCallback):
 
 
 def memory(cupy: Any) -> Row:
-    """Bytes that the device lost between rounds 50 and 500, with our loss and with the host's own."""
+    """Bytes that the device lost between rounds 50 and 500, with our loss and with the library's own."""
     X, y = table("1000000x28x2")
     lost = {}
-    for name, make in (("γ=2", FocalXGBClassifier), ("host's own loss", XGBClassifier)):
+    for name, make in (("γ=2", FocalXGBClassifier), ("library's own loss", XGBClassifier)):
         watch = _Memory(cupy)
         make(n_estimators=500, device="cuda", callbacks=[watch]).fit(X, y)
         lost[name] = watch.free[49] - watch.free[-1]
-    return {"part": "bytes of the card lost between rounds 50 and 500", **lost}
+    return {"part": "bytes of the device lost between rounds 50 and 500", **lost}
+
+
+def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).max())
 
 
 def lightgbm_on_cuda() -> Row:
@@ -298,7 +303,7 @@ def lightgbm_on_cuda() -> Row:
     proba = {}
     try:
         for name, model in (
-            ("host's own loss", LGBMClassifier(**common)),
+            ("library's own loss", LGBMClassifier(**common)),
             ("γ=0", FocalLGBMClassifier(focal_gamma=0.0, **common)),
             ("γ=2", FocalLGBMClassifier(focal_gamma=2.0, **common)),
         ):
@@ -306,7 +311,7 @@ def lightgbm_on_cuda() -> Row:
             model.fit(X, y)
             row[f"seconds, {name}"] = round(time.perf_counter() - started, 3)
             proba[name] = model.predict_proba(X[:100_000])[:, 1]
-        row["γ=0 against the host, largest"] = float(np.abs(proba["γ=0"] - proba["host's own loss"]).max())
+        row["γ=0 against the library, largest"] = _largest_difference(*list(proba.values())[:2])
     except Exception as error:  # of the build or of the device: the other parts are measured all the same
         row["not measured"] = str(error)
     return row

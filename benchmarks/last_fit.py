@@ -53,7 +53,7 @@ def main() -> None:
             X, y = X.iloc[sample], y[sample]
         for seed in range(arguments.repeats):
             X_fit, X_new, y_fit, y_new = train_test_split(X, y, test_size=0.5, stratify=y, random_state=seed)
-            for host, model in models.items():
+            for library, model in models.items():
                 search = FocalSearchCV(
                     model, GRID, scoring="neg_log_loss", cv=arguments.folds, random_state=seed, refit=False
                 ).fit(X_fit, y_fit)
@@ -66,15 +66,15 @@ def main() -> None:
                     rows.append(
                         {
                             "table": table,
-                            "host": host,
+                            "library": library,
                             "rule": rule,
                             "rounds": n_rounds,
                             "log loss": log_loss(y_new, posterior),
                         }
                     )
         print(f"{table}: done", flush=True)
-    mean = pd.DataFrame(rows).groupby(["table", "host", "rule"], sort=False).mean().reset_index()
-    wide = mean.pivot(index=["table", "host"], columns="rule", values="log loss")
+    mean = pd.DataFrame(rows).groupby(["table", "library", "rule"], sort=False).mean().reset_index()
+    wide = mean.pivot(index=["table", "library"], columns="rule", values="log loss")
     ratio = wide.div(wide["mean"], axis=0)
     ratio.loc[("geometric mean", ""), :] = np.exp(np.log(ratio).mean())
     print(ratio.round(4).to_string())

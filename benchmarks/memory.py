@@ -1,8 +1,8 @@
-"""Claim: a fit takes no more memory than the host's own but a few bytes a row.
+"""Claim: a fit takes no more memory than the library's own but a few bytes a row.
 
 Peak resident memory of a fit above that of the process with the table loaded, each contestant in a process of
-its own, three times; medians, and the difference to the host's own in bytes a row (or a row and class). The
-kernel's counter of the peak is reset just before the fit (Linux). Writes results/memory.json.
+its own, three times; medians, and the difference to the library's own loss in bytes a row (or a row and
+class). The kernel's counter of the peak is reset just before the fit (Linux). Writes results/memory.json.
 
     python benchmarks/memory.py [--cases 1000000x30x2,300000x30x5]
 """
@@ -25,9 +25,9 @@ from xgboost import XGBClassifier
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 CONTESTANTS: dict[tuple[str, str], Any] = {
-    ("xgboost", "host"): lambda **common: XGBClassifier(**common),
+    ("xgboost", "own loss"): lambda **common: XGBClassifier(**common),
     ("xgboost", "γ=2"): lambda **common: FocalXGBClassifier(focal_gamma=2.0, **common),
-    ("lightgbm", "host"): lambda **common: LGBMClassifier(verbose=-1, force_col_wise=True, **common),
+    ("lightgbm", "own loss"): lambda **common: LGBMClassifier(verbose=-1, force_col_wise=True, **common),
     ("lightgbm", "γ=2"): lambda **common: FocalLGBMClassifier(
         focal_gamma=2.0, verbose=-1, force_col_wise=True, **common
     ),
@@ -40,10 +40,10 @@ def status(key: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(host: str, name: str, case: str) -> None:
+def measure(library: str, name: str, case: str) -> None:
     """Print the peak of one fit above what the process had before it, in bytes."""
     X, y = made_table(*map(int, case.split("x")))
-    make = CONTESTANTS[host, name]
+    make = CONTESTANTS[library, name]
     make(n_estimators=2, n_jobs=2).fit(X[:2000], y[:2000])  # what is loaded on first use
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident
@@ -62,22 +62,22 @@ def main() -> None:
         return
     rows = []
     print(
-        f"{'host':<10}{'case':<18}{'host MiB':>10}{'γ=2 MiB':>10}{'bytes a row':>13}{'a row and class':>17}"
+        f"{'library':<10}{'case':<18}{'own MiB':>10}{'γ=2 MiB':>10}{'bytes a row':>13}{'a row and class':>17}"
     )
     for case in arguments.cases.split(","):
         n_rows, _, n_classes = map(int, case.split("x"))
-        for host in ("xgboost", "lightgbm"):
-            peaks: dict[str, list[int]] = {"host": [], "γ=2": []}
+        for library in ("xgboost", "lightgbm"):
+            peaks: dict[str, list[int]] = {"own loss": [], "γ=2": []}
             for _ in range(3):
                 for name, values in peaks.items():
-                    command = [sys.executable, __file__, "--one", host, name, case]
+                    command = [sys.executable, __file__, "--one", library, name, case]
                     values.append(int(subprocess.run(command, check=True, capture_output=True).stdout))
             n_scores = 1 if n_classes == 2 else n_classes
             own, focal = (float(np.median(values)) for values in peaks.values())
             row = {
-                "host": host,
+                "library": library,
                 "case": case,
-                "host MiB": round(own / 2**20, 1),
+                "library MiB": round(own / 2**20, 1),
                 "focal MiB": round(focal / 2**20, 1),
                 "spread MiB": round(max(np.ptp(values) for values in peaks.values()) / 2**20, 1),
                 "bytes a row": round((focal - own) / n_rows, 1),
@@ -85,8 +85,8 @@ def main() -> None:
             }
             rows.append(row)
             print(
-                f"{host:<10}{case:<18}{row['host MiB']:>10}{row['focal MiB']:>10}{row['bytes a row']:>13}"
-                f"{row['bytes a row and class']:>11}",
+                f"{library:<10}{case:<18}{row['library MiB']:>10}{row['focal MiB']:>10}"
+                f"{row['bytes a row']:>13}{row['bytes a row and class']:>11}",
                 flush=True,
             )
     write("memory", f"memory.py --cases {arguments.cases}", rows)

@@ -1,10 +1,11 @@
-"""Claim: the posterior of a focal model is as good a probability as the host's own log-loss training.
+"""Claim: the posterior of a focal model is as good a probability as the library's own log-loss training.
 
-Repeated stratified 3-fold on every binary table. Host and focal models get the same settings (the host's
-defaults), the same early-stopping split and the same patience; each stops on its own loss. Prints, per table,
-the log loss of `predict_proba` over the host's and the difference in average precision, and writes both to
-results/probabilities_KIND.json. Many classes: the mean average precision of each against the rest, and one
-more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the others are fitted on.
+Repeated stratified 3-fold on every binary table. Models of the library's own loss and focal models get the
+same settings (the library's defaults), the same early-stopping split and the same patience; each stops on its
+own loss. Prints, per table, the log loss of `predict_proba` over the library's and the difference in average
+precision, and writes both to results/probabilities_KIND.json. Many classes: the mean average precision of
+each against the rest, and one more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the
+others are fitted on.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
 """
@@ -47,13 +48,13 @@ FOCAL = {
 SEARCHED, SEARCHED_GRID = "γ searched", {"focal_gamma": [0.0, 0.5, 1.0, 2.0]}
 
 
-def fit(host: str, contestant: str, learning_rate: float | None, X, y, X_stop, y_stop, seed: int):
-    """Return the fitted estimator: the host's own class or ours."""
+def fit(library: str, contestant: str, learning_rate: float | None, X, y, X_stop, y_stop, seed: int):
+    """Return the fitted estimator: the library's own class or ours."""
     common = {"n_estimators": ROUNDS, "learning_rate": learning_rate, "random_state": seed}
     focal = FOCAL.get(contestant, {})
     if contestant == SEARCHED:
-        kind = FocalXGBClassifier if host == "xgboost" else FocalLGBMClassifier
-        quiet = {"enable_categorical": True} if host == "xgboost" else {"verbose": -1}
+        kind = FocalXGBClassifier if library == "xgboost" else FocalLGBMClassifier
+        quiet = {"enable_categorical": True} if library == "xgboost" else {"verbose": -1}
         model = kind(**quiet, n_estimators=ROUNDS, random_state=seed)
         if learning_rate is not None:
             model.set_params(learning_rate=learning_rate)
@@ -62,7 +63,7 @@ def fit(host: str, contestant: str, learning_rate: float | None, X, y, X_stop, y
             validation_fraction=0.25, refit=False, random_state=seed,
         )  # fmt: skip
         focal = search.fit(X, y).best_params_
-    if host == "xgboost":
+    if library == "xgboost":
         kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
         if not focal:
             common["eval_metric"] = "logloss" if len(np.unique(y)) == 2 else "mlogloss"
@@ -77,7 +78,7 @@ def fit(host: str, contestant: str, learning_rate: float | None, X, y, X_stop, y
 
 
 def measure(tables: dict, repeats: int, learning_rate: float | None) -> pd.DataFrame:
-    """Return one row a (table, split, host, contestant)."""
+    """Return one row a (table, split, library, contestant)."""
     rows = []
     for table, (X, y) in tables.items():
         n_repeats, focal = (repeats, [*FOCAL]) if len(y) < LARGE else (1, [*ON_LARGE])
@@ -87,18 +88,18 @@ def measure(tables: dict, repeats: int, learning_rate: float | None) -> pd.DataF
         for split, (train, test) in enumerate(folds.split(X, y)):
             fitting, stopping = train_test_split(train, test_size=0.25, random_state=split, stratify=y[train])
             parts = X.iloc[fitting], y[fitting], X.iloc[stopping], y[stopping]
-            for host in ("xgboost", "lightgbm"):
-                for contestant in ("host", *focal):
+            for library in ("xgboost", "lightgbm"):
+                for contestant in ("own loss", *focal):
                     started = time.perf_counter()
-                    model = fit(host, contestant, learning_rate, *parts, seed=split)
+                    model = fit(library, contestant, learning_rate, *parts, seed=split)
                     seconds = time.perf_counter() - started
                     proba = probabilities(model, X.iloc[test])
                     row = {
-                        "table": table, "split": split, "host": host, "contestant": contestant,
+                        "table": table, "split": split, "library": library, "contestant": contestant,
                         "log_loss": log_loss(y[test], proba), "seconds": seconds,
                         "average_precision": macro_average_precision(y[test], proba),
                     }  # fmt: skip
-                    if contestant != "host":
+                    if contestant != "own loss":
                         row["gamma"] = model.focal_gamma
                         score = probabilities(model.set_params(probability="score"), X.iloc[test])
                         row["score_log_loss"] = log_loss(y[test], score)
@@ -121,25 +122,29 @@ def macro_average_precision(y, proba) -> float:
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """Return, per (contestant, host, table), ratio of mean log losses and difference in AP to the host."""
-    mean = results.groupby(["contestant", "host", "table"], sort=False).mean(numeric_only=True)
-    own = mean.loc["host"]
+    """Return, per (contestant, library, table), ratio of mean log losses and difference in AP
+    to the library's own loss.
+    """
+    mean = results.groupby(["contestant", "library", "table"], sort=False).mean(numeric_only=True)
+    own = mean.loc["own loss"]
     # the same splits for all: the error of the mean of their differences
-    by_split = results.pivot_table(index=["host", "table", "split"], columns="contestant", values="log_loss")
-    difference = by_split.sub(by_split["host"], axis=0).groupby(["host", "table"])
+    by_split = results.pivot_table(
+        index=["library", "table", "split"], columns="contestant", values="log_loss"
+    )
+    difference = by_split.sub(by_split["own loss"], axis=0).groupby(["library", "table"])
     error = difference.std().div(np.sqrt(difference.size()), axis=0)
     rows = []
-    for (contestant, host, table), row in mean.iterrows():
-        if contestant == "host":
+    for (contestant, library, table), row in mean.iterrows():
+        if contestant == "own loss":
             continue
-        base = own.loc[(host, table)]
+        base = own.loc[(library, table)]
         rows.append(
             {
                 "contestant": contestant,
-                "host": host,
+                "library": library,
                 "table": table,
                 "log loss ratio": row["log_loss"] / base["log_loss"],
-                "standard error": error.loc[(host, table), contestant] / base["log_loss"],
+                "standard error": error.loc[(library, table), contestant] / base["log_loss"],
                 "ratio of the raw score": row["score_log_loss"] / base["log_loss"],
                 "AP difference": row["average_precision"] - base["average_precision"],
                 "mean γ": row["gamma"],
@@ -151,7 +156,9 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=4, help="of tables under 20,000 rows")
-    parser.add_argument("--learning-rate", type=float, default=None, help="the hosts' own where not given")
+    parser.add_argument(
+        "--learning-rate", type=float, default=None, help="the libraries' own where not given"
+    )
     parser.add_argument("--kind", choices=("binary", "multiclass"), default="binary")
     parser.add_argument("--tables", default="")
     arguments = parser.parse_args()
@@ -161,14 +168,14 @@ def main() -> None:
     warnings.simplefilter("error", RuntimeWarning)
     table = summarise(measure(tables, arguments.repeats, arguments.learning_rate))
     pd.set_option("display.width", 200, "display.max_columns", 20)
-    for host in ("xgboost", "lightgbm"):
+    for library in ("xgboost", "lightgbm"):
         for column in ("log loss ratio", "standard error", "ratio of the raw score", "AP difference"):
-            wide = table[table.host == host].pivot(index="table", columns="contestant", values=column)
+            wide = table[table.library == library].pivot(index="table", columns="contestant", values=column)
             if "ratio" in column:
                 wide.loc["geometric mean"] = np.exp(np.log(wide).mean())
             else:
                 wide.loc["mean"] = wide.mean()
-            print(f"\n{host}: {column}\n{wide.round(3)}")
+            print(f"\n{library}: {column}\n{wide.round(3)}")
     command = f"probabilities.py --kind {arguments.kind} --repeats {arguments.repeats}"
     write(f"probabilities_{arguments.kind}", command, table.round(5).to_dict("records"))
 

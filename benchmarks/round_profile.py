@@ -1,4 +1,4 @@
-"""Claim: what an XGBoost round takes longer with focal loss than with the host's own is mostly XGBoost's.
+"""Claim: what an XGBoost round takes longer with focal loss than with the library's own is mostly XGBoost's.
 
 Milliseconds of the parts of a round: XGBoost's own (`Booster.update`), and with γ=0, which grows the same
 trees, the predictions that it hands over (`Booster.predict`), our objective, and the round on the gradients
@@ -19,7 +19,7 @@ import xgboost
 from _made_tables import made_table
 from _report import write
 
-from focal_gbm import BinaryFocalLoss, FocalObjective
+from focal_gbm import BinaryFocalLoss, FocalXGBObjective
 
 
 def main() -> None:
@@ -32,11 +32,11 @@ def main() -> None:
     X, y = made_table(arguments.rows, arguments.features, 2)
     params = {"objective": "binary:logistic", "nthread": arguments.threads, "min_child_weight": 0}
     params["base_score"] = float(np.mean(y))
-    # a matrix each: the host keeps predictions with the matrix and the booster
+    # a matrix each: the library keeps predictions with the matrix and the booster
     matrices = [xgboost.QuantileDMatrix(X, y, nthread=arguments.threads) for _ in range(2)]
     own, focal = (xgboost.Booster(params, [matrix]) for matrix in matrices)
-    objective = FocalObjective(BinaryFocalLoss(0.0), n_jobs=arguments.threads).bind(
-        y == 1, None, "xgboost", overwrite_raw_prediction=True
+    objective = FocalXGBObjective(BinaryFocalLoss(0.0), n_jobs=arguments.threads).bind(
+        y == 1, None, overwrite_raw_prediction=True
     )
     times: dict[str, list[float]] = defaultdict(list)
 
@@ -47,7 +47,7 @@ def main() -> None:
         return result
 
     for i in range(arguments.rounds):
-        timed("host", own.update, matrices[0], i)
+        timed("own loss", own.update, matrices[0], i)
         raw = timed("predictions", focal.predict, matrices[1], output_margin=True, training=True)
         gradient, hessian = timed("objective", objective, raw)
         timed("boost", focal.boost, matrices[1], i, grad=gradient, hess=hessian)
@@ -56,7 +56,7 @@ def main() -> None:
     ours = np.sum([times[name] for name in ("predictions", "objective", "boost")], axis=0)
     rows = []
     for name, values in {
-        "XGBoost's own round": times["host"],
+        "XGBoost's own round": times["own loss"],
         "a round with our objective": ours,
         "  predictions handed over, by XGBoost": times["predictions"],
         "  the objective, ours": times["objective"],
@@ -64,14 +64,14 @@ def main() -> None:
         "floor: an objective that takes no time": ours - np.array(times["objective"]),
     }.items():
         low, median, high = np.percentile(values, [25, 50, 75])
-        ratio = median / np.median(times["host"])
+        ratio = median / np.median(times["own loss"])
         rows.append(
             {
                 "part": name.strip(), "ms": round(median, 2), "p25": round(low, 2), "p75": round(high, 2),
-                "of the host's round": round(ratio, 3),
+                "of the library's round": round(ratio, 3),
             }
         )  # fmt: skip
-        print(f"{name:<45}{median:8.2f} ms  [{low:.2f}, {high:.2f}]  {ratio:.3f} of the host's round")
+        print(f"{name:<45}{median:8.2f} ms  [{low:.2f}, {high:.2f}]  {ratio:.3f} of the library's round")
     write("round_profile", f"round_profile.py --rows {arguments.rows} --features {arguments.features}", rows)
 
 

@@ -6,7 +6,7 @@ FocalSearchCV without early stopping: its scores are GridSearchCV's to the last 
 binning once is worth. Prints seconds of wall clock and of processor, the winners, and the log loss of their
 last fits on 50,000 other rows. Writes results/search.json.
 
-    OMP_NUM_THREADS=2 python benchmarks/search.py [--threads 2] [--hosts xgboost,lightgbm]
+    OMP_NUM_THREADS=2 python benchmarks/search.py [--threads 2] [--libraries xgboost,lightgbm]
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ GRID = {"focal_gamma": [0.0, 0.5, 1.0, 2.0], "focal_alpha": [None, "balanced"]}
 ROUNDS = 400
 
 
-def contestants(host: str, threads: int) -> dict[str, GridSearchCV]:
+def contestants(library: str, threads: int) -> dict[str, GridSearchCV]:
     """Return the searches by name."""
     common = {"n_estimators": ROUNDS, "learning_rate": 0.1, "n_jobs": threads}
     models = {"xgboost": FocalXGBClassifier(**common), "lightgbm": FocalLGBMClassifier(**common, verbose=-1)}
     how = {"scoring": "neg_log_loss", "cv": StratifiedKFold(3, shuffle=True, random_state=0)}
     return {
-        "GridSearchCV": GridSearchCV(models[host], GRID, **how),
+        "GridSearchCV": GridSearchCV(models[library], GRID, **how),
         "FocalSearchCV, no early stopping": FocalSearchCV(
-            models[host], GRID, early_stopping_rounds=None, **how
+            models[library], GRID, early_stopping_rounds=None, **how
         ),
-        "FocalSearchCV": FocalSearchCV(models[host], GRID, random_state=0, **how),
+        "FocalSearchCV": FocalSearchCV(models[library], GRID, random_state=0, **how),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2, help="n_jobs of the estimators")
-    parser.add_argument("--hosts", default="xgboost,lightgbm")
+    parser.add_argument("--libraries", default="xgboost,lightgbm")
     arguments = parser.parse_args()
     X, y = make_classification(
         ROWS + NEW_ROWS, n_features=20, n_informative=10, n_clusters_per_class=4, weights=[0.98],
@@ -54,13 +54,13 @@ def main() -> None:
     X = X.astype(np.float32)
     train, new = slice(ROWS), slice(ROWS, None)
     rows = []
-    for host in arguments.hosts.split(","):
-        for name, search in contestants(host, arguments.threads).items():
+    for library in arguments.libraries.split(","):
+        for name, search in contestants(library, arguments.threads).items():
             wall, processor = time.perf_counter(), time.process_time()
             search.fit(X[train], y[train])
             rows.append(
                 {
-                    "host": host,
+                    "library": library,
                     "search": name,
                     "seconds": round(time.perf_counter() - wall, 1),
                     "processor seconds": round(time.process_time() - processor, 1),
@@ -73,7 +73,7 @@ def main() -> None:
             )
     table = pd.DataFrame(rows)
     for column in ("seconds", "processor seconds"):
-        first = table.groupby("host")[column].transform("first")
+        first = table.groupby("library")[column].transform("first")
         table[f"{column}, GridSearchCV's over these"] = (first / table[column]).round(2)
     pd.set_option("display.width", 250, "display.max_columns", 20, "display.max_colwidth", 60)
     print(

@@ -127,7 +127,7 @@ def summarise(results: pd.DataFrame) -> tuple[list[dict], dict[tuple[str, str], 
                     if name != own:
                         pair = compare_paired(values[name] - values[own], FOLDS)
                         better = (pair.mean > 0) == more
-                        outcome = "tie" if not pair.is_more_than_noise else "win" if better else "loss"
+                        outcome = "tie" if not pair.is_significant else "win" if better else "loss"
                         row |= {"difference": pair.mean, "low": pair.low, "high": pair.high, "p": pair.p,
                                 "outcome": outcome}  # fmt: skip
                     rows.append(row)

@@ -1,11 +1,11 @@
 """Claim: on Dask, two workers are faster than one, and focal loss sends nothing of its own while it trains.
 
-The same rows on one worker and on two, each with one thread, on one machine; the hosts' own Dask classifiers
-beside ours. Every model is fitted with few and with more rounds: the differences are seconds and bytes a
-round, without binning and the start of the engine. Bytes are those of the loopback device, over which all
-workers talk: the hosts' histograms, and whatever we would send. Writes results/two_workers.json.
+The same rows on one worker and on two, each with one thread, on one machine; the libraries' own Dask
+classifiers beside ours. Every model is fitted with few and with more rounds: the differences are seconds and
+bytes a round, without binning and the start of the engine. Bytes are those of the loopback device, over which
+all workers talk: the libraries' histograms, and whatever we would send. Writes results/two_workers.json.
 
-    python benchmarks/two_workers.py [--rows 2000000] [--hosts xgboost,lightgbm]
+    python benchmarks/two_workers.py [--rows 2000000] [--libraries xgboost,lightgbm]
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ CHUNKS = 8
 
 MODELS: dict[str, dict[str, Any]] = {
     "xgboost": {
-        "host": DaskXGBClassifier,
+        "own loss": DaskXGBClassifier,
         "γ=0": lambda **params: DaskFocalXGBClassifier(focal_gamma=0.0, **params),
         "γ=2": DaskFocalXGBClassifier,
     },
     "lightgbm": {
-        "host": lambda **params: DaskLGBMClassifier(verbose=-1, **params),
+        "own loss": lambda **params: DaskLGBMClassifier(verbose=-1, **params),
         "γ=0": lambda **params: DaskFocalLGBMClassifier(verbose=-1, focal_gamma=0.0, **params),
         "γ=2": lambda **params: DaskFocalLGBMClassifier(verbose=-1, **params),
     },
@@ -60,7 +60,7 @@ def n_splits(model: Any) -> int:
     return sum(tree.count("yes=") for tree in model.get_booster().get_dump())
 
 
-def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str, Any]]:
+def measure(library: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str, Any]]:
     """Return a row for each model."""
     rows = []
     with (
@@ -78,7 +78,7 @@ def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str
         sent: dict[tuple[str, int], list[int]] = {}
         splits: dict[tuple[str, int], int] = {}
         for turn in range(turns + 1):
-            for name, make in MODELS[host].items():
+            for name, make in MODELS[library].items():
                 for rounds in (FEW, MORE):
                     model = make(n_estimators=rounds)
                     bytes_before, started = loopback_bytes(), time.perf_counter()
@@ -88,13 +88,13 @@ def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str
                     if turn:  # the first turn loads the libraries on the workers
                         seconds.setdefault((name, rounds), []).append(taken)
                         sent.setdefault((name, rounds), []).append(bytes_sent)
-        for name in MODELS[host]:
+        for name in MODELS[library]:
             few, more = (np.median(seconds[name, rounds]) for rounds in (FEW, MORE))
             bytes_few, bytes_more = (np.median(sent[name, rounds]) for rounds in (FEW, MORE))
             more_splits = splits[name, MORE] - splits[name, FEW]
             rows.append(
                 {
-                    "host": host,
+                    "library": library,
                     "workers": n_workers,
                     "loss": name,
                     "rows": n_rows,
@@ -112,16 +112,16 @@ def measure(host: str, n_workers: int, n_rows: int, turns: int) -> list[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--hosts", default="xgboost,lightgbm")
+    parser.add_argument("--libraries", default="xgboost,lightgbm")
     parser.add_argument("--turns", type=int, default=1)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
     path = Path(__file__).parent / "results" / "two_workers.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    for host in arguments.hosts.split(","):
+    for library in arguments.libraries.split(","):
         for n_workers in (1, 2):
-            rows = measure(host, n_workers, arguments.rows, arguments.turns)
-            kept = [row for row in kept if (row["host"], row["workers"]) != (host, n_workers)] + rows
+            rows = measure(library, n_workers, arguments.rows, arguments.turns)
+            kept = [row for row in kept if (row["library"], row["workers"]) != (library, n_workers)] + rows
             for row in rows:
                 print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             write("two_workers", f"two_workers.py --rows {arguments.rows}", kept)

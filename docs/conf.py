@@ -17,13 +17,16 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
+    "formulas",  # docs/formulas.py
     "tables",  # docs/tables.py
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
-html_title = "focal_gbm"
+html_title = f"focal_gbm {version}"  # stands above the sidebar
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
+html_math_renderer = "svg"
 html_show_copyright = False
 
 myst_enable_extensions = ["dollarmath", "amsmath"]
@@ -43,11 +46,12 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"external_memory",  # a program of its own, for the guide
+    "ignore_pattern": r"external_memory|make_payments",  # programs of their own, for the guide
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # a page that loads scripts from the network
     "image_srcset": ["2x"],
 }
 

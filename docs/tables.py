@@ -10,13 +10,13 @@ from scipy.stats import gmean
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 GENERATED = Path(__file__).parent / "_generated"
 
-HOSTS = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
+LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
 
 
 def load(name: str) -> tuple[pd.DataFrame, str]:
     """Return the rows of a result, and a line that says where they come from."""
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    versions = ", ".join(f"{package} {result['versions'][package]}" for package in HOSTS)
+    versions = ", ".join(f"{package} {result['versions'][package]}" for package in LIBRARIES)
     source = f"`benchmarks/{result['command']}`, {versions}, {result['machine']}."
     return pd.DataFrame(result["rows"]), source
 
@@ -28,20 +28,23 @@ def markdown(header: list[str], rows: list[list[str]], source: str) -> str:
 
 
 def probabilities(name: str) -> str:
-    """Return the log loss of scores and posteriors over the host's own, for each γ."""
+    """Return the log loss of scores and posteriors over the library's own, for each γ."""
     frame, source = load(name)
     frame = frame[frame["contestant"].str.fullmatch(r"γ=[\d.]+")]
     n_tables = frame["table"].nunique()
-    header = ["", *(f"{host}, {gamma}" for host in HOSTS.values() for gamma in frame["contestant"].unique())]
+    header = [
+        "",
+        *(f"{library}, {gamma}" for library in LIBRARIES.values() for gamma in frame["contestant"].unique()),
+    ]
     rows = {"log loss of the raw score": [], "**log loss of `predict_proba`**": [], "average precision": []}
-    for host in HOSTS:
+    for library in LIBRARIES:
         for gamma in frame["contestant"].unique():
-            some = frame[(frame["host"] == host) & (frame["contestant"] == gamma)]
+            some = frame[(frame["library"] == library) & (frame["contestant"] == gamma)]
             raw, posterior, precision = rows.values()
             raw.append(f"{gmean(some['ratio of the raw score']):.2f}")
             posterior.append(f"**{gmean(some['log loss ratio']):.2f}**")
             precision.append(f"{some['AP difference'].mean():+.3f}")
-    over = "Over the host's own loss" + (
+    over = "Over the library's own loss" + (
         f", the geometric mean of {n_tables} tables; average precision: mean difference. "
         if n_tables > 1
         else f", on {frame['table'].iloc[0]}; average precision: difference. "
@@ -50,7 +53,7 @@ def probabilities(name: str) -> str:
 
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-RATIO = "of the host's round"
+RATIO = "of the library's round"
 QUANTITIES = ("loss", "gradient", "Hessian", "probability", "start")
 
 
@@ -108,17 +111,17 @@ def case_name(case: str) -> str:
 
 
 def fit_time() -> str:
-    """Return the time of a fit over the host's own, with the range of the turns."""
-    frame, source = load("fit_time_vs_host")
+    """Return the time of a fit over the library's own, with the range of the turns."""
+    frame, source = load("fit_time_vs_library")
     frame["order"] = [[int(number) for number in case.split("x")[::-1]] for case in frame["case"]]
     losses = ("γ=0", "γ=2")
-    header = ["rows × features", *(f"{host}, {loss}" for host in HOSTS.values() for loss in losses)]
+    header = ["rows × features", *(f"{library}, {loss}" for library in LIBRARIES.values() for loss in losses)]
     rows = []
     for case in frame.sort_values("order")["case"].unique():
         cells = [case_name(case)]
-        for host in HOSTS:
+        for library in LIBRARIES:
             for loss in losses:
-                chosen = (frame["case"] == case) & (frame["host"] == host) & (frame["loss"] == loss)
+                chosen = (frame["case"] == case) & (frame["library"] == library) & (frame["loss"] == loss)
                 row = frame[chosen].iloc[0]
                 spread = (
                     f" [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]" if row["turns"] > 1 else ""
@@ -129,16 +132,19 @@ def fit_time() -> str:
 
 
 def memory() -> str:
-    """Return the memory of a fit above the host's own."""
+    """Return the memory of a fit above the library's own."""
     frame, source = load("memory")
     rows = [
         [
-            f"{HOSTS[row['host']]}, {case_name(row['case'])}",
-            *(f"{row[key]:g}" for key in ("host MiB", "focal MiB", "bytes a row", "bytes a row and class")),
+            f"{LIBRARIES[row['library']]}, {case_name(row['case'])}",
+            *(
+                f"{row[key]:g}"
+                for key in ("library MiB", "focal MiB", "bytes a row", "bytes a row and class")
+            ),
         ]
         for row in frame.to_dict("records")
     ]
-    return markdown(["", "host, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
+    return markdown(["", "own loss, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
 
 
 def round_profile() -> str:
@@ -152,21 +158,40 @@ def round_profile() -> str:
 
 
 def predict_time() -> str:
-    """Return the time of predict_proba over the host's own."""
+    """Return the time of predict_proba over the library's own."""
     frame, source = load("predict_time")
     rows = [
         [
-            f"{HOSTS[row['host']]}, {row['classes']} classes, {row['rows']} row{'s' * (row['rows'] > 1)}",
-            f"{1e3 * row['host seconds']:{'.0f' if row['rows'] > 1 else '.2f'}}",
+            f"{LIBRARIES[row['library']]}, {row['classes']} classes, "
+            f"{row['rows']} row{'s' * (row['rows'] > 1)}",
+            f"{1e3 * row['library seconds']:{'.0f' if row['rows'] > 1 else '.2f'}}",
             *(
                 f"{row[loss]:.2f} [{row[f'{loss}, p10']:.2f}, {row[f'{loss}, p90']:.2f}]"
                 for loss in ("γ=0", "γ=2")
             ),
-            f"{row['link seconds'] / row['host seconds']:.1%}",
+            f"{row['link seconds'] / row['library seconds']:.1%}",
         ]
         for row in frame.to_dict("records")
     ]
-    return markdown(["", "host, ms", "γ=0", "γ=2", "the link alone"], rows, source)
+    return markdown(["", "own loss, ms", "γ=0", "γ=2", "the link alone"], rows, source)
+
+
+def shared_cores() -> str:
+    """Return the time of a fit on shared cores, with threads that spin and with threads that sleep."""
+    frame, source = load("shared_cores")
+    rows = [
+        [
+            f"{LIBRARIES[row['library']]}, {row['loss']}",
+            *(
+                f"{row[f'{policy} seconds']:.1f} [{row[f'{policy} seconds, longest']:.1f}]"
+                for policy in ("default", "passive")
+            ),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    load_ = f"{frame['rows'].iloc[0]:,} rows, 100 rounds; load of the machine {frame['load'].median():g}. "
+    header = ["seconds, median [longest]", "as it comes", "`OMP_WAIT_POLICY=passive`"]
+    return markdown(header, rows, load_ + source)
 
 
 def kernel() -> str:
@@ -179,7 +204,16 @@ def kernel() -> str:
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
-    for table in (accuracy, accuracy_of_peers, fit_time, memory, round_profile, predict_time, kernel):
+    for table in (
+        accuracy,
+        accuracy_of_peers,
+        fit_time,
+        memory,
+        round_profile,
+        predict_time,
+        shared_cores,
+        kernel,
+    ):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
         text = probabilities(f"probabilities_{kind}")

@@ -5,7 +5,7 @@
     python examples/external_memory.py lightgbm FOLDER
 
 The three steps are always the same: one pass over the labels counts the classes; α, the start and the scale
-follow from the counts; the host's own training function reads the rows batch by batch. A batch is one row
+follow from the counts; the library's own training function reads the rows batch by batch. A batch is one row
 group of a Parquet file.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from focal_gbm import ClassCounts, FocalMetric, FocalObjective
+from focal_gbm import BinaryFocalLoss, ClassCounts, FocalLGBMObjective, FocalXGBObjective
 
 N_FEATURES = 20
 ROWS_A_GROUP = 250_000
@@ -124,7 +124,7 @@ def train_xgboost(groups: Groups, counts: ClassCounts, rounds: int, cache: str) 
             print(f"\rround {epoch + 1} of {rounds}", end="", flush=True)
             return False
 
-    objective: FocalObjective = counts.objective(gamma=2.0, alpha="balanced")
+    objective = counts.objective(FocalXGBObjective, gamma=2.0, alpha="balanced")
     data = xgboost.ExtMemQuantileDMatrix(Batches(), max_bin=256)
     print()
     params = {
@@ -138,7 +138,7 @@ def train_xgboost(groups: Groups, counts: ClassCounts, rounds: int, cache: str) 
     print()
     booster.save_model(Path(cache) / "model.ubj")  # stands alone: base_score is in the file
     raw = booster.inplace_predict(groups.rows(0), predict_type="margin")
-    print(f"focal loss of the first group {loss_of(objective, groups, counts, raw):.5f}")
+    print(f"focal loss of the first group {loss_of(objective.loss, groups, counts, raw):.5f}")
     return objective.loss.link.inverse(raw)
 
 
@@ -167,7 +167,7 @@ def train_lightgbm(groups: Groups, counts: ClassCounts, rounds: int, cache: str)
     def progress(env: Any) -> None:
         print(f"\rround {env.iteration + 1} of {rounds}", end="", flush=True)
 
-    objective = counts.objective(gamma=2.0, alpha="balanced")
+    objective = counts.objective(FocalLGBMObjective, gamma=2.0, alpha="balanced")
     start = counts.start(objective.loss)
     labels = np.empty(groups.n_rows, dtype=np.float32)
     end = 0
@@ -187,13 +187,13 @@ def train_lightgbm(groups: Groups, counts: ClassCounts, rounds: int, cache: str)
     print()
     # LightGBM does not store init_score: without it the scores are off by the start
     raw = booster.predict(groups.rows(0), raw_score=True) + start
-    print(f"focal loss of the first group {loss_of(objective, groups, counts, raw):.5f}")
+    print(f"focal loss of the first group {loss_of(objective.loss, groups, counts, raw):.5f}")
     return objective.loss.link.inverse(raw)
 
 
-def loss_of(objective: FocalObjective, groups: Groups, counts: ClassCounts, raw: np.ndarray) -> float:
+def loss_of(loss: BinaryFocalLoss, groups: Groups, counts: ClassCounts, raw: np.ndarray) -> float:
     """Return the mean focal loss of the first group."""
-    return FocalMetric(objective.loss)(counts.encode(groups.labels(0)), raw)
+    return float(loss.loss(counts.encode(groups.labels(0)), raw).mean())
 
 
 def main() -> None:

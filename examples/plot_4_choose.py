@@ -2,8 +2,8 @@
 Choosing γ and a threshold
 ==========================
 
-γ=0 is the host's own loss, and belongs in every grid: the search says whether more helps. What is done with
-the probability is a second, separate choice.
+γ=0 is the library's own loss, and belongs in every grid: the search says whether more helps. What is done
+with the probability is a second, separate choice.
 """
 
 import matplotlib.pyplot as plt

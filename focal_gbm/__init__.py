@@ -6,10 +6,12 @@ Importing this package imports neither library: the estimators are loaded on fir
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from focal_gbm._versions import UntestedLibraryWarning
+    from focal_gbm.diagnostics import show_versions
     from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
     from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMMetric, FocalLGBMObjective
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
@@ -42,13 +44,12 @@ _MODULES = {
     "Poly1Focal": "losses",
     "UntestedLibraryWarning": "_versions",
     "focal_loss": "training.metrics",
+    "show_versions": "diagnostics",
 }
 
 __all__ = [
     "BinaryFocalLoss",
     "ClassCounts",
-    "DaskFocalLGBMClassifier",
-    "DaskFocalXGBClassifier",
     "FocalLGBMClassifier",
     "FocalLGBMMetric",
     "FocalLGBMObjective",
@@ -65,7 +66,12 @@ __all__ = [
     "UntestedLibraryWarning",
     "__version__",
     "focal_loss",
+    "show_versions",
 ]
+
+# `import *` and what walks `dir` would fail on what cannot be imported
+if all(find_spec(package) is not None for package in ("dask", "distributed")):
+    __all__ += ["DaskFocalLGBMClassifier", "DaskFocalXGBClassifier"]
 
 #: What needs an extra, with the packages that it brings.
 _EXTRAS = {
@@ -84,6 +90,12 @@ def __getattr__(name: str) -> Any:
             import_module(package)
     except ImportError as error:
         raise ImportError(f"{name} needs Dask: pip install 'focal-gbm[{extra}]' ({error}).") from error
+    library = module.partition(".")[0]
+    if library in ("xgboost", "lightgbm"):
+        try:
+            import_module(library)
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{name} needs {library}: pip install {library} ({error}).") from error
     value = getattr(import_module(f"focal_gbm.{module}"), name)
     globals()[name] = value
     return value

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 
 #: Of the extra `cli`.
-_LIBRARIES = ("typer", "rich", "jinja2", "matplotlib", "pandas")
+_LIBRARIES = ("typer", "rich", "jinja2", "matplotlib", "pandas", "pyarrow")
 
 
 def main() -> None:
@@ -15,7 +15,10 @@ def main() -> None:
     if missing:
         sys.exit(f"focal-gbm: the command line needs {', '.join(missing)}: pip install 'focal-gbm[cli]'")
     from focal_gbm.cli import app
+    from focal_gbm.compare.output import never_fail
 
+    for stream in (sys.stdout, sys.stderr):
+        never_fail(stream)
     app(prog_name="focal-gbm")
 
 

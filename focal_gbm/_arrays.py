@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,27 @@ def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
 def smallest_integers(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
     """Return a copy of class codes in the smallest type that holds them: a fit keeps those of every row."""
     return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)))
+
+
+def as_numpy(values: Any) -> NDArray[Any]:
+    """Return an array, column or table of any of the libraries' types as NumPy's."""
+    values = on_cpu(values)
+    if hasattr(values, "collect"):  # a polars LazyFrame
+        values = values.collect()
+    return np.asarray(values)
+
+
+def as_column(values: Any) -> NDArray[Any]:
+    """Return what `as_numpy` does, without a second axis of length 1."""
+    array = as_numpy(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def as_table(X: Any) -> Any:
+    """Return a polars LazyFrame collected and a RecordBatch as a pyarrow Table, all else as it came."""
+    if type(X).__module__.startswith("pyarrow") and type(X).__name__ == "RecordBatch":
+        return import_module("pyarrow").Table.from_batches([X])
+    return X.collect() if type(X).__name__ == "LazyFrame" else X
 
 
 #: How arrays and tables on a CUDA device come to the CPU, by package. NumPy refuses to do it by itself.

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._arrays import on_cpu
+from focal_gbm._arrays import as_column
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
@@ -57,9 +57,10 @@ def values_by_label(
     missing = [label for label in known if label not in by_label]
     unknown = [label for label in by_label if label not in known]
     if missing or unknown:
+        got = [f"none for {missing}"] if missing else []
+        got += [f"some for the unknown {unknown}"] if unknown else []
         raise ValueError(
-            f"{name} must have one {what} for each of the classes {known}, "
-            f"got none for {missing} and some for the unknown {unknown}."
+            f"{name} must have one {what} for each of the classes {known}, got {' and '.join(got)}."
         )
     return {label: by_label[label] for label in known}
 
@@ -116,10 +117,10 @@ def check_binary_labels(y_true: ArrayLike, name: str = "y_true") -> NDArray[np.b
 def check_sample_weight(
     sample_weight: ArrayLike | None, n_samples: int, name: str = "sample_weight"
 ) -> FloatArray | None:
-    """Return weights as a float array of shape (n,): finite, >= 0, not all zero."""
+    """Return weights, of shape (n,) or (n, 1), as a float array of shape (n,): finite, >= 0, not all zero."""
     if sample_weight is None:
         return None
-    weight = np.asarray(on_cpu(sample_weight))
+    weight = as_column(sample_weight)
     if weight.dtype.kind in "iub":
         weight = weight.astype(np.float64)
     elif weight.dtype.kind != "f":

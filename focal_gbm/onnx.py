@@ -6,9 +6,10 @@ from typing import Any
 
 import xgboost
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm._warnings import warn_user
+from focal_gbm.lightgbm import FocalLGBMClassifier
 from focal_gbm.training.continuation import is_log_odds
+from focal_gbm.xgboost import FocalXGBClassifier
 
 _OPTIONS = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
 

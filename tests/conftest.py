@@ -1,13 +1,17 @@
 import os
 
 # Workers side by side: LightGBM asks for all cores whatever OMP_NUM_THREADS says, and threads that wait for
-# each other in a spin make small fits many times as slow. Before a host loads OpenMP.
+# each other in a spin make small fits many times as slow. Before a library loads OpenMP.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 import pytest
 from estimators import BOTH, make_table
 from hypothesis import settings
+from needs import missing
+
+from focal_gbm.kernels.compiled import library
+from focal_gbm.kernels.cpu import SWITCH
 
 settings.register_profile("focal", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("focal")
@@ -25,5 +29,14 @@ def validation():
 
 @pytest.fixture(params=BOTH.values(), ids=BOTH.keys())
 def make(request):
-    """Build a small estimator; the test runs once for each host."""
+    """Build a small estimator; the test runs once for each library."""
+    return request.param
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def kernel(request, monkeypatch):
+    """Compute gradients in C, and by NumPy; the name of what does."""
+    if request.param == "compiled" and library() is None:
+        missing("kernel", "focal_gbm was installed without a C compiler")
+    monkeypatch.setenv(SWITCH, request.param)
     return request.param

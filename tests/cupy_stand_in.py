@@ -1,6 +1,6 @@
 """A stand-in for CuPy: device arrays are NumPy's, and kernels are compiled by the machine's C compiler.
 
-It has what the package uses, with CuPy's refusals: a device array does not become an array of the CPU by itself,
+It has what the package uses, with CuPy's refusals: a device array does not become one of the CPU by itself,
 and an argument of a kernel has the parameter's own type, which CUDA does not check.
 """
 

@@ -28,7 +28,7 @@ def make_classes(seed: int, n_samples: int = 600, n_classes: int = 3) -> Classes
     scores = np.linspace(2, -0.5, n_classes) + X @ slopes + np.abs(X[:, :1]) * X[:, 1:2] * slopes[:1]
     probability = softmax(scores, axis=1)
     y = (probability.cumsum(axis=1) < rng.random((n_samples, 1))).sum(axis=1)
-    weight = rng.uniform(0.2, 3.0, n_samples).astype(np.float32).astype(np.float64)  # as the hosts keep them
+    weight = rng.uniform(0.2, 3.0, n_samples).astype(np.float32).astype(np.float64)  # as they are kept
     return Classes(X, y, weight, probability)
 
 

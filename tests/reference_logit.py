@@ -1,4 +1,4 @@
-"""Naive twin of the logit link in mpmath: probabilities p are solved from log-odds f, the loss is differentiated in f.
+"""Naive twin of the logit link in mpmath: p is solved from the log-odds f, the loss is differentiated in f.
 
 Nothing here imports the package, and no derivative in f is a formula: all are differences of the loss with
 hundreds of digits.

@@ -1,6 +1,6 @@
 """scikit-learn's own checks, every one of them: none is expected to fail.
 
-The plain hosts fail some of them; where the failure lies in the host, the subclass puts it right.
+The plain libraries fail some of them; where the failure lies in the library, the subclass puts it right.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 
-# The hosts say so when they convert a sparse format that they do not read; the checks are about the result.
+# They say so when they convert a sparse format that they do not read; the checks are about the result.
 @pytest.mark.filterwarnings("ignore:Unknown data type:UserWarning")
 @pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning")
 # Rightly: some checks have fewer rows than two leaves of min_child_samples=20 need.

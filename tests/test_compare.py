@@ -1,25 +1,30 @@
-"""The comparison itself, its reports and the command line."""
+"""The comparison itself, its summary and its report."""
 
+import dataclasses
 import json
-import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
-from typer.testing import CliRunner
 
-from focal_gbm import __main__ as entry
-from focal_gbm.cli import app
-from focal_gbm.compare import Contestant, Parts, Protocol, Settings, prepare, run, splits
-from focal_gbm.compare.cross_validation import CHOSEN, OWN, WEIGHTS
+from focal_gbm.compare import (
+    Contestant,
+    Parts,
+    Protocol,
+    Settings,
+    json_schema,
+    prepare,
+    run,
+    splits,
+    summarise,
+)  # fmt: skip
+from focal_gbm.compare.figures import precision_recall_svg
 from focal_gbm.compare.html import render
-from focal_gbm.compare.statistics import Paired
-from focal_gbm.compare.summary import summarise
-from focal_gbm.compare.verdict import answer, direction
+from focal_gbm.compare.protocol import CHOSEN, LOG_LOSS, SHIFTED, WEIGHTS
+from focal_gbm.compare.summary import SCHEMA_VERSION
 
 FEW = Settings(rounds=8, patience=4)
 LIBRARIES = ("xgboost", "lightgbm")
@@ -48,17 +53,19 @@ def comparison():
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_focal_loss_at_gamma_zero_is_the_own_loss(comparison, library):
-    for metric in comparison.protocol.metrics():
-        own = comparison.values(library, OWN, metric)
+def test_focal_loss_at_gamma_zero_is_the_log_loss(comparison, library):
+    for metric in comparison.metrics:
+        base = comparison.values(library, LOG_LOSS, metric)
         # XGBoost starts from another rounding of the base rate
-        assert comparison.values(library, "focal γ=0", metric) == pytest.approx(own, abs=1e-4)
+        assert comparison.values(library, "focal γ=0", metric) == pytest.approx(base, abs=1e-4)
 
 
 def test_every_contestant_is_there_once_a_split(comparison):
     rows = comparison.results.groupby(["library", "contestant"]).split.apply(list)
     assert set(rows.index) == {
-        (library, name) for library in LIBRARIES for name in (OWN, WEIGHTS, CHOSEN, "focal γ=0", "focal γ=2")
+        (library, name)
+        for library in LIBRARIES
+        for name in (LOG_LOSS, WEIGHTS, SHIFTED, CHOSEN, "focal γ=0", "focal γ=2")
     }
     assert all(sorted(numbers) == [0, 1, 2] for numbers in rows)
     assert (comparison.results[["seconds", "rounds", "leaves"]] > 0).all(axis=None)
@@ -86,23 +93,81 @@ def test_the_choice_is_made_on_the_rows_set_aside(comparison):
         assert comparison.chosen[library] == pd.Series(expected).value_counts().to_dict()
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_weights_are_the_hosts_own(library):
-    table = prepare(made(), "kind", name="made", folds=3)
+def parts_of(table, weight=None):
     split = next(splits(table.y, 3, 1))
-    parts = Parts(table.X.iloc[split.fit], table.y[split.fit], table.X.iloc[split.stop], table.y[split.stop])
+    return Parts(
+        table.X.iloc[split.fit], table.y[split.fit], table.X.iloc[split.stop], table.y[split.stop],
+        None if weight is None else weight[split.fit], None if weight is None else weight[split.stop],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_class_weights_balance_the_classes(library):
+    parts = parts_of(prepare(made(), "kind", name="made", folds=3))
     weighted = Contestant(library, "weights")
-    weights, on_stop = weighted.row_weights(parts.y, parts.y_stop)
-    # classes weigh the same in all, and a row of a class the same in both parts
-    assert weights[parts.y == 0].sum() == pytest.approx(weights[parts.y == 1].sum())
-    assert set(on_stop) == set(weights)
-    half, _ = Contestant(library, "weights", weight_power=0.5).row_weights(parts.y, parts.y_stop)
-    assert half.mean() == pytest.approx(1.0)
+    weights = weighted.class_weights(parts)
+    counts = np.bincount(parts.y)
+    assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
+    assert weights[parts.y].mean() == pytest.approx(1.0)
+    half = Contestant(library, "weights", weight_power=0.5).class_weights(parts)
     assert max(half) / min(half) == pytest.approx((max(weights) / min(weights)) ** 0.5)
     none = Contestant(library, "weights", weight_power=0.0).fit(parts, FEW).predict_proba(parts.X_stop)
-    own = Contestant(library, "own").fit(parts, FEW).predict_proba(parts.X_stop)
-    np.testing.assert_allclose(none, own, atol=1e-6)
-    assert not np.allclose(weighted.fit(parts, FEW).predict_proba(parts.X_stop), own, atol=1e-3)
+    plain = Contestant(library, "log_loss").fit(parts, FEW).predict_proba(parts.X_stop)
+    np.testing.assert_allclose(none, plain, atol=1e-6)
+    assert not np.allclose(weighted.fit(parts, FEW).predict_proba(parts.X_stop), plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_shift_undoes_class_weights(library, n_classes):
+    parts = parts_of(prepare(made(n=400, n_classes=n_classes), "kind", name="made", folds=3))
+    fitted = Contestant(library, "weights").fit(parts, FEW)
+    come, shifted = fitted.predict_proba(parts.X_stop), fitted.predict_proba_shifted(parts.X_stop)
+    # Bayes: what training finds is proportional to weight times probability
+    expected = come / fitted.class_weights
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shifted, expected, rtol=2e-5)
+    np.testing.assert_allclose(shifted.sum(axis=1), 1.0)
+    plain = Contestant(library, "log_loss").fit(parts, FEW)
+    np.testing.assert_array_equal(
+        plain.predict_proba_shifted(parts.X_stop), plain.predict_proba(parts.X_stop)
+    )
+
+
+def test_shifted_class_weights_are_better_probabilities(comparison):
+    for library in LIBRARIES:
+        come = comparison.values(library, WEIGHTS, "log_loss").mean()
+        assert comparison.values(library, SHIFTED, "log_loss").mean() < come
+        # the ranking is the same
+        np.testing.assert_allclose(
+            comparison.values(library, SHIFTED, "average_precision"),
+            comparison.values(library, WEIGHTS, "average_precision"), rtol=1e-3,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "focal"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_row_weights_reach_the_training(library, loss):
+    table = prepare(made(300), "kind", name="made", folds=3)
+    contestant, few = Contestant(library, loss, gamma=1.0), Settings(rounds=20, patience=20)
+    plain, ones, heavy = (
+        contestant.fit(parts, few).predict_proba(parts.X_stop)[:, 1].mean()
+        for parts in (
+            parts_of(table), parts_of(table, np.ones(300)), parts_of(table, np.where(table.y == 1, 3.0, 1.0)),
+        )
+    )  # fmt: skip
+    assert ones == pytest.approx(plain, rel=1e-5)
+    assert heavy > 1.3 * plain
+
+
+def test_class_weights_count_rows_by_their_weight():
+    table = prepare(made(300), "kind", name="made", folds=3)
+    weighted = Contestant("xgboost", "weights")
+    heavy = parts_of(table, np.where(table.y == 1, 3.0, 1.0))
+    plain = weighted.class_weights(parts_of(table))
+    found = weighted.class_weights(heavy)
+    # three times the weight of the rare class: a third of the ratio is left to balance
+    assert found[1] / found[0] == pytest.approx(plain[1] / plain[0] / 3)
 
 
 def test_leaves_and_rounds_are_counted():
@@ -110,7 +175,7 @@ def test_leaves_and_rounds_are_counted():
     split = next(splits(table.y, 3, 1))
     parts = Parts(table.X.iloc[split.fit], table.y[split.fit], table.X.iloc[split.stop], table.y[split.stop])
     for library in LIBRARIES:
-        fitted = Contestant(library, "own").fit(parts, Settings(rounds=60, patience=3))
+        fitted = Contestant(library, "log_loss").fit(parts, Settings(rounds=60, patience=3))
         model = fitted.model
         assert fitted.rounds < 50  # there are trees after the best round
         if library == "xgboost":
@@ -128,8 +193,11 @@ def test_many_classes():
     protocol = Protocol(gammas=(1.0,), alphas=("balanced",), folds=3, repeats=1, settings=FEW, jobs=1)
     comparison = run(table, protocol)
     assert comparison.results[protocol.metrics()].notna().all(axis=None)
-    assert comparison.out_of_fold["xgboost", OWN].shape == (300, 3)
-    assert "the rare class" not in answer(comparison, "xgboost")
+    assert comparison.out_of_fold["xgboost", LOG_LOSS].shape == (300, 3)
+    assert (
+        summarise(comparison)["libraries"]["xgboost"]["contestants"][SHIFTED]["scores"]["log_loss"]["mean"]
+        > 0
+    )
     assert "<svg" in render(comparison)
 
 
@@ -151,7 +219,7 @@ def test_side_by_side_is_one_after_the_other(comparison):
     )
     steps = []
     parallel = run(table, protocol, lambda *step: steps.append(step))
-    for name in (OWN, CHOSEN):
+    for name in (LOG_LOSS, CHOSEN):
         np.testing.assert_array_equal(
             parallel.values("lightgbm", name, "log_loss"), comparison.values("lightgbm", name, "log_loss")
         )
@@ -159,36 +227,48 @@ def test_side_by_side_is_one_after_the_other(comparison):
     assert {total for _, total, _ in steps} == {12}
 
 
-def test_words():
-    up, down = Paired(0.1, 0.05, 0.15, 0.01), Paired(-0.1, -0.15, -0.05, 0.01)
-    assert direction("average_precision", up) == direction("log_loss", down) == "better"
-    assert direction("average_precision", down) == direction("log_loss", up) == "worse"
-    assert direction("log_loss", Paired(0.1, -0.1, 0.3, 0.3)) == "noise"
-    assert direction("log_loss", Paired(0.1, np.nan, np.nan, np.nan)) == "noise"
-    assert direction("log_loss", up, p=0.2) == "noise"
-
-
-def test_the_answer_follows_the_numbers(comparison):
-    import dataclasses
-
-    changed = comparison.results.copy()
-    focal = changed.contestant == CHOSEN
-    for metric, gain in (("average_precision", 0.1), ("log_loss", -0.1)):
-        own = changed[changed.contestant == OWN].set_index(["library", "split"])[metric]
-        moved = [
-            own[library, split] + gain for library, split in changed.loc[focal, ["library", "split"]].values
+def changed(comparison, gains):
+    """The comparison with other differences of focal loss to log loss, nearly the same in every split."""
+    results = comparison.results.copy()
+    focal = results.contestant == CHOSEN
+    for metric, gain in gains.items():
+        base = results[results.contestant == LOG_LOSS].set_index(["library", "split"])[metric]
+        rows = results.loc[focal, ["library", "split"]].values
+        results.loc[focal, metric] = [
+            base[library, split] + gain * (1 + split / 100) for library, split in rows
         ]
-        changed.loc[focal, metric] = moved
-    better = dataclasses.replace(comparison, results=changed)
-    assert answer(better, "xgboost").startswith("XGBoost: yes. Focal loss ranks the rare class better, and")
-    changed.loc[focal, "average_precision"] -= 0.2
-    changed.loc[focal, "log_loss"] += 0.2
-    assert answer(better, "lightgbm").endswith("ranks the rare class worse, and its probabilities are worse.")
+    return dataclasses.replace(comparison, results=results)
+
+
+def test_the_verdict_follows_the_numbers(comparison):
+    better = summarise(changed(comparison, {"average_precision": 0.1, "log_loss": -0.1}))["verdict"][
+        "xgboost"
+    ]
+    assert better["decision"] == better["by_metric"]["log_loss"]["decision"] == "better"
+    assert (better["metric"], better["difference"]) == ("average_precision", pytest.approx(0.101))
+    assert better["low"] < better["difference"] < better["high"]
+    assert better["sentence"].endswith("(log loss: better). Focal loss helps here.")
+    worse = summarise(changed(comparison, {"average_precision": -0.1, "log_loss": 0.001}))["verdict"][
+        "lightgbm"
+    ]
+    assert worse["decision"] == "worse"
+    assert worse["by_metric"]["log_loss"]["decision"] == "equivalent"
+    assert worse["sentence"].endswith("Keep the log loss.")
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("folds", 1), ("repeats", 0), ("precision", 0.0), ("top", 0), ("minutes", 0.0), ("gammas", ())],
+    [
+        ("folds", 1),
+        ("repeats", 0),
+        ("precision", 0.0),
+        ("top", 0),
+        ("top", 1.5),
+        ("minutes", 0.0),
+        ("gammas", ()),
+        ("margin", 0.0),
+        ("decide", "speed"),
+    ],
 )
 def test_a_protocol_that_makes_no_sense(field, value):
     with pytest.raises(ValueError, match=field):
@@ -236,104 +316,64 @@ def test_the_html_stands_alone(comparison):
     assert page.open == []
     assert "url(http" not in text
     assert "made <b>up</b>" in page.text  # escaped, not bold
-    assert text.count("<svg") == 2
+    summary = summarise(comparison)
+    # the first picture is the answer, one for each score that decides; two of each library come after it
+    assert text.count("<svg") == 2 + 2 * 2
+    assert text.index("<svg") < text.index("<table")
+    for verdict in summary["verdict"].values():
+        assert verdict["sentence"] in page.text
+    for words in ("own loss", "noise", "host"):
+        assert words not in page.text
+
+
+def test_pooled_figures_are_not_mixed_in(comparison):
+    """No number of the report is a score of all rows together: the legends have none."""
     for library in LIBRARIES:
-        assert answer(comparison, library) in page.text
+        svg = precision_recall_svg(comparison, library)
+        assert "average precision" not in svg
 
 
-def test_the_summary_is_json(comparison):
+def test_the_summary_is_json_as_published(comparison):
     summary = summarise(comparison)
     again = json.loads(json.dumps(summary, allow_nan=False))
     assert again == summary
-    one = summary["libraries"]["lightgbm"]["contestants"]["focal γ=2"]["scores"]["log_loss"]
-    assert one["mean"] == pytest.approx(np.mean(one["values"]))
-    assert one["against_own_loss"]["p_holm"] >= one["against_own_loss"]["p"]
-
-
-# The command line
-
-QUICK = ["--folds", "3", "--repeats", "1", "--rounds", "5", "--gamma", "1", "--alpha", "none", "--jobs", "1"]
-
-
-def call(*arguments):
-    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "made.csv"
-    made().to_csv(path, index=False)
-    return path
-
-
-def test_the_command_prints_tables_and_an_answer_and_writes_html(file, tmp_path):
-    report = tmp_path / "report.html"
-    result = call(file, "--target", "kind", "--html", report, *QUICK)
-    assert result.exit_code == 0, result.output
-    for text in ("made.csv: 240 rows, 3 features (1 categorical)", "XGBoost", "LightGBM", "average precision",
-                 "class weights", "Would focal loss help on this table?", "noise"):  # fmt: skip
-        assert text in result.output
-    assert re.search(r"the class looked for is 'bad' \(\d+ of 240 rows", result.output)
-    assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-
-
-def test_the_command_prints_json_alone(file):
-    result = call(file, "--target", "kind", "--json", "--library", "lightgbm", "--top", 10, *QUICK)
-    assert result.exit_code == 0, result.output
-    summary = json.loads(result.stdout)
-    assert list(summary["libraries"]) == ["lightgbm"]
-    scores = summary["libraries"]["lightgbm"]["contestants"]["own loss"]["scores"]
-    assert "precision_at_top" in scores
-    assert "recall_at_precision" not in scores
-    assert summary["table"]["classes"] == {"good": 240 - summary["table"]["classes"]["bad"],
-                                           "bad": summary["table"]["classes"]["bad"]}  # fmt: skip
-
-
-def test_the_command_without_data_takes_the_embedded_table():
-    result = call("--json", "--library", "lightgbm", *QUICK)
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["table"]["rows"] == 1797
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["DATA"], r"say which column to predict: --target COLUMN"),
-        (["DATA", "--target", "kin"], r"no column 'kin' .*did you mean 'kind'\?"),
-        (["DATA", "--target", "kind", "--positive", "god"], r"no label 'god'.*did you mean 'good'"),
-        (["DATA", "--target", "kind", "--gamma", "-1"], r"--gamma must be a finite number >= 0"),
-        (["DATA", "--target", "kind", "--gamma", "1,x"], r"--gamma must be numbers.*got 'x'"),
-        (["DATA", "--target", "kind", "--alpha", "1.5"], r"--alpha must be none, balanced, effective"),
-        (["DATA", "--target", "kind", "--html", "nowhere/r.html"], r"the folder of .* does not exist"),
-        (["DATA", "--target", "kind", "--precision", "2"], r"precision must lie in \(0, 1\]"),
-        (["nowhere.csv", "--target", "kind"], r"nowhere\.csv does not exist"),
-        (["--target", "kind"], r"no DATA was given"),
-    ],
-)
-def test_the_command_refuses_in_one_line(file, arguments, message):
-    result = call(*(str(file) if one == "DATA" else one for one in arguments))
-    assert result.exit_code == 2
-    assert re.search(message, result.stderr)
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
-
-
-def test_a_number_for_alpha_needs_two_classes(tmp_path):
-    made(n_classes=3, n=300).to_csv(tmp_path / "three.csv", index=False)
-    result = call(tmp_path / "three.csv", "--target", "kind", "--alpha", "0.25")
-    assert result.exit_code == 2
-    assert "--alpha as a number is for two classes, the target has 3" in result.stderr
-
-
-def test_the_module_is_the_command():
-    result = subprocess.run(
-        [sys.executable, "-m", "focal_gbm"], capture_output=True, text=True, timeout=60, check=True
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(again, schema)
+    assert summary["schema_version"] == SCHEMA_VERSION
+    assert schema["$id"].endswith(SCHEMA_VERSION)
+    point = summary["libraries"]["lightgbm"]["contestants"]["focal γ=2"]
+    assert (point["loss"], point["gamma"], point["alpha"], point["of_grid"]) == (
+        "focal loss",
+        2.0,
+        None,
+        True,
     )
-    assert "compare" in result.stdout
+    one = point["scores"]["log_loss"]
+    assert one["mean"] == pytest.approx(np.mean(one["values"]))
+    assert one["difference"]["p_adjusted"] >= one["difference"]["p"]
+    assert {"decision", "metric", "difference", "low", "high"} < set(summary["verdict"]["xgboost"])
 
 
-def test_without_its_libraries_the_command_says_what_to_install(monkeypatch):
-    real = entry.find_spec
-    monkeypatch.setattr(entry, "find_spec", lambda name: None if name == "rich" else real(name))
-    with pytest.raises(SystemExit, match=r"needs rich: pip install 'focal-gbm\[cli\]'$"):
-        entry.main()
+def test_the_schema_describes_every_key():
+    def walk(node, where):
+        for name, inside in node.get("properties", {}).items():
+            assert "description" in inside, f"{where}.{name}"
+        if "properties" in node:
+            assert node["additionalProperties"] is False, where
+            assert set(node["required"]) == set(node["properties"]), where
+        for name, inside in node.items():
+            if isinstance(inside, dict):
+                walk(inside, f"{where}.{name}")
+
+    walk(json_schema(), "")
+
+
+def test_one_split_shows_no_interval(comparison):
+    one = dataclasses.replace(
+        comparison, results=comparison.results[comparison.results.split == 0], n_splits=1
+    )
+    summary = summarise(one)
+    jsonschema.validate(summary, json_schema())
+    assert summary["verdict"]["xgboost"]["decision"] == "cannot tell"
+    assert "<svg" in render(one)

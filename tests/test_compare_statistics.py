@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from focal_gbm.compare import METRICS, compare_paired, score, splits
+from focal_gbm.compare import METRICS, Paired, compare_paired, decide, score
 from focal_gbm.compare.scores import calibration_error, reliability
 from focal_gbm.compare.statistics import holm
+from focal_gbm.compare.verdict import direction
 
 
 def test_the_corrected_test_widens_the_plain_one():
@@ -24,7 +25,7 @@ def test_the_corrected_test_widens_the_plain_one():
     )
     assert pair.p == pytest.approx(2 * stats.t.sf(abs(plain.statistic) / ratio, 9))
     # the interval and the test say the same
-    assert (pair.low > 0 or pair.high < 0) == pair.is_more_than_noise
+    assert (pair.low > 0 or pair.high < 0) == pair.is_significant
 
 
 def test_a_difference_and_its_negative_mirror_each_other():
@@ -40,7 +41,7 @@ def test_no_spread():
     assert (same.p, same.low, same.high) == (0.0, same.mean, same.mean)
     one = compare_paired([0.1], 5)
     assert math.isnan(one.p)
-    assert not one.is_more_than_noise
+    assert not one.is_significant
 
 
 def test_holm():
@@ -54,7 +55,7 @@ def test_scores_are_scikit_learns():
     y = (draw.random(400) < 0.2).astype(np.int64)
     p = np.clip(0.3 * y + draw.random(400) * 0.6, 0.01, 0.99)
     scores = score(y, np.column_stack([1 - p, p]), precision=0.5, top=20)
-    assert set(scores) == set(METRICS)
+    assert set(METRICS) - set(scores) == {"amount_at_top", "cost", "cost_at_threshold"}
     assert scores["average_precision"] == pytest.approx(average_precision_score(y, p))
     assert scores["roc_auc"] == pytest.approx(roc_auc_score(y, p))
     assert scores["log_loss"] == pytest.approx(log_loss(y, p))
@@ -99,14 +100,43 @@ def test_calibration_error():
     assert sum(rows * share for rows, _, share in bins) == pytest.approx(y.sum())
 
 
-def test_splits_share_no_row_and_test_each_row_once_a_repeat():
-    y = (np.arange(100) % 10 == 0).astype(np.int64)
-    found = list(splits(y, folds=5, repeats=2, seed=3))
-    assert len(found) == 10
-    for repeat in (found[:5], found[5:]):
-        assert sorted(np.concatenate([split.test for split in repeat])) == list(range(100))
-    for split in found:
-        assert sorted(np.concatenate(split)) == list(range(100))
-        assert all(y[part].any() for part in split)
-    again = list(splits(y, folds=5, repeats=2, seed=3))
-    assert all((a.fit == b.fit).all() for a, b in zip(found, again, strict=True))
+def test_another_ratio_of_test_to_training_rows():
+    differences = [0.3, -0.1, 0.2, 0.4, 0.1]
+    assert compare_paired(differences, 5, 1 / 4) == compare_paired(differences, 5)
+    assert compare_paired(differences, 5, 0.457).high > compare_paired(differences, 5).high
+
+
+def paired(low, high):
+    return Paired((low + high) / 2, low, high, 0.01 if low * high > 0 else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decision"),
+    [
+        (0.02, 0.2, "better"),
+        (-0.2, -0.02, "worse"),
+        (-0.2, 0.2, "cannot tell"),
+        (-0.001, 0.009, "equivalent"),
+        (0.001, 0.009, "equivalent"),  # above zero, but within the margin
+        (-0.009, -0.001, "equivalent"),
+        (0.001, 0.011, "better"),  # reaches out of the margin
+        (-0.001, 0.011, "cannot tell"),
+        (math.nan, math.nan, "cannot tell"),
+    ],
+)
+def test_decisions_against_a_margin(low, high, decision):
+    up = decide("average_precision", paired(low, high), base=0.5, margin=0.02)
+    assert (up.decision, up.margin) == (decision, pytest.approx(0.01))
+    # of a score that is better when it is lower, the mirror image
+    down = decide("log_loss", paired(-high, -low), base=0.5, margin=0.02)
+    assert down.decision == decision
+    assert down.difference == pytest.approx(-up.difference, nan_ok=True)
+
+
+def test_significance_is_apart_from_the_margin():
+    up, down = Paired(0.1, 0.05, 0.15, 0.01), Paired(-0.1, -0.15, -0.05, 0.01)
+    assert direction("average_precision", up) == direction("log_loss", down) == "better"
+    assert direction("average_precision", down) == direction("log_loss", up) == "worse"
+    assert direction("log_loss", Paired(0.1, -0.1, 0.3, 0.3)) == "not significant"
+    assert direction("log_loss", Paired(0.1, np.nan, np.nan, np.nan)) == "not significant"
+    assert direction("log_loss", up, p=0.2) == "not significant"

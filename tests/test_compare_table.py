@@ -1,24 +1,18 @@
 """Tables that can be compared on, and those that are refused, by row and column."""
 
-import gzip
+import datetime
+import decimal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from focal_gbm.compare import TableError, embedded_table, prepare, read_frame
-from focal_gbm.compare.leaks import leak_of
+from focal_gbm.compare import Roles, TableError, embedded_table, prepare, read_frame
+from focal_gbm.compare.leaks import Deadline, leak_of
 from focal_gbm.compare.target import take_target
-
-GOOD = "age,city,label\n" + "".join(
-    f"{20 + i},{'ab'[i % 2]},{'yes' if i < 12 else 'no'}\n" for i in range(40)
-)
-
-
-def written(tmp_path, text, name="table.csv", encoding="utf-8"):
-    path = tmp_path / name
-    path.write_bytes(text.encode(encoding))
-    return path
 
 
 def frame_of(n=60, **columns):
@@ -27,99 +21,48 @@ def frame_of(n=60, **columns):
     return pd.DataFrame({**columns, "y": np.arange(n) % 4 == 0})
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"is empty: the first line must name the columns"),
-        ("a,b\n", r"has no rows below its header"),
-        ("a,b,a\n1,2,3\n", r"has 2 columns of the name 'a'"),
-        (
-            "a,b,y\n1,2,0\n\n1,2\n",
-            r"row 2 \(line 4 of the file\): it has 2 values, but the header names 3 columns, and ends before "
-            r"column 'y'",
-        ),
-        (
-            "a,b\n1,2\n1,2,oops\n",
-            r"row 2 \(line 3 of the file\): it has 3 values.*'oops' comes after the last",
-        ),
-    ],
-)
-def test_a_file_that_does_not_parse(tmp_path, text, message):
-    with pytest.raises(TableError, match=message):
-        read_frame(written(tmp_path, text))
-
-
-def test_bytes_of_another_encoding_are_named_and_can_be_read(tmp_path):
-    path = written(tmp_path, "name,y\nok,0\nJosé,1\n", encoding="latin-1")
-    with pytest.raises(TableError, match=r"row 2, column 'name': 'Jos�' is not utf-8"):
-        read_frame(path)
-    assert read_frame(path, encoding="latin-1").loc[1, "name"] == "José"
-    with pytest.raises(TableError, match=r"encoding must be one that Python knows, got 'klingon'"):
-        read_frame(path, encoding="klingon")
-
-
-def test_files_that_are_none(tmp_path):
-    with pytest.raises(TableError, match="does not exist"):
-        read_frame(tmp_path / "nowhere.csv")
-    with pytest.raises(TableError, match=r"must end in one of \.csv"):
-        read_frame(written(tmp_path, GOOD, "table.xlsx"))
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(TableError, match="is not a file"):
-        read_frame(tmp_path / "folder.csv")
-    for name in ("broken.csv.gz", "broken.parquet"):
-        with pytest.raises(TableError, match=f"{name} cannot be read"):
-            read_frame(written(tmp_path, "not what it says", name))
-    cut = tmp_path / "cut.csv.gz"
-    cut.write_bytes(gzip.compress(GOOD.encode() * 50)[:-20])
-    with pytest.raises(TableError, match=r"cut\.csv\.gz cannot be read"):
-        read_frame(cut)
-
-
-def test_one_table_in_every_format(tmp_path):
-    expected = read_frame(written(tmp_path, GOOD))
-    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(GOOD.encode()))
-    expected.to_parquet(tmp_path / "table.parquet")
-    others = [
-        written(tmp_path, "\ufeff" + GOOD, "marked.csv"),
-        written(tmp_path, GOOD.replace(",", ";"), "semicolons.csv"),
-        written(tmp_path, GOOD.replace(",", "\t"), "tabs.tsv"),
-        written(tmp_path, GOOD.replace(",", ", "), "spaces.csv"),
-        written(tmp_path, GOOD.replace("\n", "\r\n"), "windows.csv"),
-        tmp_path / "table.csv.gz",
-        tmp_path / "table.parquet",
-    ]
-    for path in others:
-        pd.testing.assert_frame_equal(read_frame(path), expected)
-
-
-def test_missing_values_are_found(tmp_path):
-    frame = read_frame(written(tmp_path, "a,b\n1,?\nNA,x\nnone at all,x\n"), missing=["none at all"])
-    assert frame.isna().sum().tolist() == [2, 1]
-
-
 def test_types_of_columns_are_found():
     n = 60
     frame = frame_of(
         n,
-        whole=np.arange(n),
+        whole=np.arange(n) // 2 * 7 % 31,
         flag=np.arange(n) % 3 == 0,
         colour=[None if i % 7 == 0 else "rgb"[i % 3] for i in range(n)],
-        nullable=pd.array([None, *range(n - 1)], dtype="Int64"),
+        nullable=pd.array([None, *(np.arange(n - 1) % 20)], dtype="Int64"),
         code=[i % 5 for i in range(n)],
         when=pd.date_range("2024-01-01", periods=n, tz="UTC"),
+        day=[datetime.date(2024, 1, 1 + i % 28) for i in range(n)],
+        clock=[datetime.time(i % 24, 30) for i in range(n)],
+        price=[decimal.Decimal(i % 13) / 4 for i in range(n)],
         key=[f"id-{i}" for i in range(n)],
     )
     table = prepare(frame, "y", name="types", categorical=["code"])
-    assert table.columns == ("a", "b", "whole", "flag", "colour", "nullable", "code", "when")
+    assert table.columns == (
+        "a",
+        "b",
+        "whole",
+        "flag",
+        "colour",
+        "nullable",
+        "code",
+        "when",
+        "day",
+        "clock",
+        "price",
+    )
     kinds = dict(zip(table.columns, table.X.dtypes, strict=True))
     assert [name for name, kind in kinds.items() if kind == "category"] == ["colour", "code"]
     assert table.X.isna().sum().sum() == 9 + 1
-    # nothing of a name or a text reaches the hosts
-    assert list(table.X.columns) == [f"f{i}" for i in range(8)]
+    # nothing of a name or a text reaches the libraries
+    assert list(table.X.columns) == [f"f{i}" for i in range(11)]
     assert table.X["f4"].cat.categories.dtype.kind == "i"
     notes = " ".join(table.notes)
     assert "'key' has 60 different texts in 60 rows" in notes
-    assert "'when' holds times" in notes
+    for name in ("when", "day"):
+        assert f"'{name}' holds times: taken as days since the earliest, 2024-01-01" in notes
+    assert table.X["f7"].tolist() == list(range(n))
+    assert table.X["f9"][:2].tolist() == [0.5 / 24, 1.5 / 24]
+    assert table.X["f10"][:3].tolist() == [0.0, 0.25, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +72,7 @@ def test_types_of_columns_are_found():
         ({"x": [*range(30), np.inf, *range(29)]}, r"row 31, column 'x': inf is no number"),
         (
             {"x": [*map(str, range(40)), "oops", *map(str, range(19))]},
-            r"row 41, column 'x': 'oops' stands among numbers.*--missing 'oops'.*--categorical 'x'",
+            r"row 41, column 'x': 'oops' stands among numbers.*--na 'oops'.*--categorical 'x'",
         ),
         ({"x": [[1]] * 60}, r"row 1, column 'x': a list is neither a number nor a text"),
         ({"twin": np.arange(60) % 4 == 0}, r"column 'twin' alone predicts 'y' almost perfectly"),
@@ -164,7 +107,7 @@ def test_keys_and_chance_are_no_leaks():
         }
     )
     table = prepare(frame, "y", name="honest", categorical=["group"])
-    assert leak_of(table.X, table.y) == []
+    assert leak_of(table.X, table.y) == ([], 3)
 
 
 def test_a_leak_among_many_classes():
@@ -213,7 +156,7 @@ def test_near_names_are_suggested():
 def test_the_rarer_label_of_any_type_is_looked_for(labels):
     target = take_target(pd.Series(labels, name="y"))
     assert target.codes.tolist() == [0, 0, 1]
-    assert "the rarer one" in target.note
+    assert "the rarer one" in target.notes[0]
     other = take_target(pd.Series(labels, name="y"), positive=target.labels[0])
     assert other.codes.tolist() == [1, 1, 0]
     assert other.labels == target.labels[::-1]
@@ -244,3 +187,236 @@ def test_the_embedded_table():
     table = embedded_table()
     assert (len(table.y), table.y.sum(), table.labels) == (1797, 174, ("the rest", "8"))
     assert embedded_table(positive="3").labels[1] == "3"
+
+
+# What must not be a feature
+
+
+def keyed(values, n=1200, **columns):
+    """A table with a column that might be a key, and its notes."""
+    draw = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": draw.normal(size=n), "k": values, **columns, "y": draw.random(n) < 0.1})
+    return frame, prepare(frame, "y", name="keyed")
+
+
+N = 1200
+DRAW = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(N), np.arange(N) + 10_000, np.arange(N)[::-1], np.arange(N) * 10,
+        np.arange(N).astype(float), DRAW.permutation(N), DRAW.choice(10**9, N, replace=False),
+        np.sort(DRAW.choice(10**9, N, replace=False)),
+        np.arange(N) // 3, np.arange(N) % 100, np.where(np.arange(N) == 7, np.nan, np.arange(N)),
+        [f"{i:06d}" for i in range(N)], [str(i) for i in range(N)], [f"id-{i}" for i in range(N)],
+        np.arange(N) * 0.5,
+    ],
+)  # fmt: skip
+def test_row_numbers_and_keys_are_no_features(values):
+    frame, table = keyed(values)
+    assert table.columns == ("a",)
+    assert any("column 'k'" in note and "--keep 'k' keeps it" in note for note in table.notes)
+    assert prepare(frame, "y", name="kept", keep=["k"]).columns == ("a", "k")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        DRAW.normal(size=N), DRAW.integers(0, 500, N), np.sort(DRAW.integers(18, 90, N)),
+        DRAW.normal(size=N).round(2), np.sort(DRAW.normal(size=N)), np.arange(N) // 300,
+        DRAW.lognormal(8, 1, N).round(), np.full(N, 3),
+        np.sort(DRAW.integers(0, 2, N)), np.arange(N) % 24,
+    ],
+)  # fmt: skip
+def test_quantities_are_features(values):
+    assert keyed(values)[1].columns == ("a", "k")
+
+
+def customers(kind):
+    """Three rows a customer, of which all have one label; nothing predicts it."""
+    draw = np.random.default_rng(0)
+    k = 700
+    ids = np.repeat(draw.permutation(k), 3)
+    frame = pd.DataFrame(
+        {
+            "customer": [f"C{i:05d}" for i in ids] if kind == "text" else ids + 1000,
+            "income": np.repeat(draw.normal(size=k), 3),
+            "visits": draw.integers(0, 9, 3 * k),
+            "fraud": np.repeat(draw.random(k) < 0.1, 3),
+        }
+    )
+    return frame.sample(frac=1, random_state=0, ignore_index=True)
+
+
+@pytest.mark.parametrize("kind", ["text", "number"])
+def test_ids_that_repeat_are_noted_and_left_out(kind):
+    frame = customers(kind)
+    table = prepare(frame, "fraud", name="customers")
+    assert table.columns == ("income", "visits")
+    note = next(note for note in table.notes if "customer" in note)
+    assert "--group 'customer'" in note
+    assert "'income'" in note
+    # without the id, an attribute of the customer gives it away
+    without = prepare(frame.drop(columns="customer"), "fraud", name="customers")
+    assert any("rows of the same 'income'" in note for note in without.notes)
+    # what was declared is no news
+    grouped = prepare(frame, "fraud", name="customers", roles=Roles(group="customer"))
+    assert not any("rows of the same 'income'" in note for note in grouped.notes)
+    one_each = prepare(frame.drop_duplicates("customer"), "fraud", name="customers")
+    assert not any("rows of the same" in note for note in one_each.notes)
+
+
+def test_a_quantity_that_predicts_is_no_id():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"amount": draw.integers(0, 400, 3000), "a": draw.normal(size=3000)})
+    frame["y"] = draw.random(3000) < 1 / (1 + np.exp(-(frame.amount - 350) / 20))
+    table = prepare(frame, "y", name="honest")
+    assert table.columns == ("amount", "a")
+    assert len(table.notes) == 1
+
+
+def test_values_that_go_with_a_label_now_and_then_are_no_ids():
+    """Cells of a population, as in a survey's weights: more alike than others, and far from one customer."""
+    draw = np.random.default_rng(0)
+    cell = draw.integers(0, 1500, 6000)
+    chance = draw.beta(0.9, 2.1, 1500)
+    frame = pd.DataFrame({"weight": cell * 37 % 1499, "a": draw.normal(size=6000)})
+    frame["y"] = draw.random(6000) < chance[frame.weight]
+    assert prepare(frame, "y", name="survey").columns == ("weight", "a")
+
+
+# Labels
+
+
+def test_a_class_may_be_called_none(tmp_path):
+    text = "a,sleep\n" + "".join(f"{i * i % 17},{'None' if i % 3 else 'Apnea'}\n" for i in range(60))
+    (tmp_path / "sleep.csv").write_text(text)
+    with pytest.raises(TableError, match=r"row 2 and 39 more rows, column 'sleep': .*--na-only"):
+        prepare(read_frame(tmp_path / "sleep.csv"), "sleep", name="sleep")
+    table = prepare(
+        read_frame(tmp_path / "sleep.csv", only_missing=True), "sleep", name="sleep", positive="None"
+    )
+    assert table.labels == ("Apnea", "None")
+
+
+def test_labels_that_differ_in_blanks_are_one():
+    target = take_target(pd.Series(["yes", "yes ", " no", "no", "no"], name="y"))
+    assert target.labels == ("no", "yes")
+    assert target.codes.tolist() == [1, 1, 0, 0, 0]
+    assert "labels that differ in blanks at their ends are one" in target.notes[1]
+
+
+def test_categories_that_differ_in_blanks_are_one():
+    frame = frame_of(colour=["red", "red ", "blue", " blue"] * 15)
+    table = prepare(frame, "y", name="blanks")
+    assert table.X["f2"].nunique() == 2
+    assert any("column 'colour': texts that differ in blanks" in note for note in table.notes)
+
+
+def test_labels_that_differ_by_case_are_two_and_said_so():
+    target = take_target(pd.Series(["Yes", "yes", "No", "no", "no"], name="y"))
+    assert len(target.labels) == 4
+    assert "'No' and 'no', 'Yes' and 'yes' differ by case only" in target.notes[1]
+
+
+def test_one_number_is_one_label():
+    target = take_target(pd.Series(["1", "1.0", "0", "0", "0"], name="y"))
+    assert target.labels == ("0", "1")
+    assert "labels of the same number are one ('1.0' too)" in target.notes[1]
+
+
+@pytest.mark.parametrize("label", [np.inf, -np.inf, 1e20, "inf", "1e20", "-1e300"])
+def test_a_label_that_is_no_class(label):
+    labels = [label if i % 3 == 0 else (0 if isinstance(label, float) else "0") for i in range(60)]
+    with pytest.raises(TableError, match=r"row 1, column 'y': .* is no label of a class"):
+        prepare(frame_of().assign(y=labels), "y", name="refused")
+
+
+@pytest.mark.parametrize("positive", ["TRUE", "true", "1.0", "1", "Ja ", "01"])
+def test_the_positive_label_is_named_as_it_is_written(positive):
+    other = {"TRUE": "FALSE", "true": "false", "1.0": "0.0", "1": "0", "Ja ": "Nein", "01": "02"}[positive]
+    labels = pd.Series([positive, other, positive], name="y")
+    target = take_target(labels, positive=positive)
+    assert target.labels[1] == positive.strip()
+    assert target.codes.tolist() == [1, 0, 1]
+
+
+# Frames from Python
+
+
+def test_names_of_columns_may_be_numbers():
+    frame = frame_of().rename(columns={"a": 0, "b": 1, "y": 2})
+    table = prepare(frame, 2, name="numbers", drop=[1])
+    assert (table.target, table.columns) == ("2", ("0",))
+
+
+def test_repeated_names_are_refused():
+    frame = frame_of()
+    frame.columns = ["a", "a", "y"]
+    with pytest.raises(TableError, match=r"has 2 columns of the name 'a': names must differ"):
+        prepare(frame, "y", name="twice")
+    frame.columns = [1, "1", "y"]
+    with pytest.raises(TableError, match=r"of the name '1'"):
+        prepare(frame, "y", name="twice")
+
+
+@pytest.mark.parametrize("option", ["drop", "keep", "categorical"])
+def test_a_name_that_is_no_column_is_an_error(option):
+    with pytest.raises(TableError, match=rf"no column 'nothing' \(--{option}\)"):
+        prepare(frame_of(), "y", name="t", **{option: ["nothing"]})
+
+
+def test_the_frame_stays_as_it_was():
+    frame = frame_of(text=["1,5", "2,5"] * 30)
+    before = frame.copy()
+    prepare(frame, "y", name="t")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_mixed_numbers_and_texts_are_read_as_a_file_is():
+    table = prepare(frame_of(x=[1, "2.5", 3.5, "4", 5] * 12), "y", name="mixed")
+    assert table.X["f2"][:2].tolist() == [1.0, 2.5]
+
+
+def test_the_check_for_leaks_ends_in_time():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 5)))
+    assert leak_of(X, np.arange(100) % 2, deadline=Deadline(-1)) == ([], 0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("share", [0.01, 0.3])
+def test_a_quick_look_misses_no_leak(n_classes, share):
+    """A threshold, a category and a missing value that give the target away, among 30,000 rows."""
+    draw = np.random.default_rng(0)
+    n = 30_000
+    y = np.where(draw.random(n) < share, draw.integers(1, n_classes, n), 0)
+    X = pd.DataFrame(
+        {
+            "noise": draw.normal(size=n),
+            "threshold": y + draw.uniform(0, 0.99, n),
+            "category": pd.Categorical(y * 10 + draw.integers(0, 5, n)),
+            "tiny": np.where(y > 0, 1e-300 * y, 0.0),
+        }
+    )
+    X["category"] = X.category.cat.rename_categories(range(X.category.nunique()))
+    if n_classes == 2:
+        X["missing"] = np.where(y > 0, np.nan, draw.normal(size=n))
+    found = [name for name, _ in leak_of(X, y)[0]]
+    assert found == [name for name in X.columns if name not in ("noise", "tiny")]
+
+
+def test_the_example_of_payments(tmp_path):
+    script = Path(__file__).parent.parent / "examples" / "make_payments.py"
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path in files:
+        subprocess.run([sys.executable, str(script), str(path), "--rows", "3000"], check=True, timeout=60)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    roles = Roles(time="when", group="customer", cost_fp=5.0, cost_fn="amount")
+    table = prepare(read_frame(files[0]), "fraud", name="payments", roles=roles)
+    assert table.columns == ("amount", "country", "account_days", "hour")
+    assert (np.diff(table.rows.time) >= 0).all()
+    assert 3 < len(table.y) / len(np.unique(table.rows.group)) < 10
+    # it drifts: more fraud in the second half
+    assert table.y[1500:].mean() > 1.5 * table.y[:1500].mean()

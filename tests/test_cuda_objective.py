@@ -16,6 +16,7 @@ from focal_gbm import (
     FocalXGBObjective,
     MulticlassFocalLoss,
     MultilabelFocalLoss,
+    Poly1Focal,
 )
 from focal_gbm.kernels.cuda import is_cuda
 from focal_gbm.training.objective import BoundObjective
@@ -203,6 +204,19 @@ def test_a_cupy_that_fails_is_an_advice_too(cupy, monkeypatch, where):
     assert isinstance(gradient, np.ndarray)
 
 
+def test_a_loss_without_a_cuda_source_is_the_cpus_with_one_warning(cupy, handed_over, no_gpu_is_no_matter):
+    table = make_table(0, N)
+    loss = Poly1Focal(gamma=1.5, epsilon=0.5)
+    with pytest.warns(
+        UserWarning, match=r"^device='cuda': gradients .* on the CPU .* has no CUDA source"
+    ) as caught:
+        model = focal_xgb(margin_loss=loss, device="cuda").fit(table.X, table.y)
+    assert [one.filename for one in caught if "CUDA source" in str(one.message)] == [__file__]
+    assert set(handed_over) == {np.ndarray}
+    plain = focal_xgb(margin_loss=loss).fit(table.X, table.y)
+    assert_array_equal(model.predict_proba(table.X), plain.predict_proba(table.X))
+
+
 def test_nothing_is_said_where_nothing_is_lost(without_cupy, no_gpu_is_no_matter):
     table = make_table(0)
     focal_xgb(device="cuda").fit(table.X, table.y)  # too few rows for a device
@@ -225,7 +239,9 @@ def target(kind, table):
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 @pytest.mark.parametrize("kind", ["two classes", "many classes", "many labels"])
-def test_a_fit_with_gradients_of_the_device_is_that_of_the_cpu(cupy, handed_over, no_gpu_is_no_matter, kind, gamma):
+def test_a_fit_with_gradients_of_the_device_is_that_of_the_cpu(
+    cupy, handed_over, no_gpu_is_no_matter, kind, gamma
+):
     table, other = make_table(0, N), make_table(1, 600)
     params = {"focal_gamma": gamma, "early_stopping_rounds": 5, "n_estimators": 15, "subsample": 0.7}
     fitted = []

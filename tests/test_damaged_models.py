@@ -68,7 +68,7 @@ def models(table, tmp_path_factory):
 
 
 def test_models_that_are_sound_pass(models):
-    """The models that all tests here damage, and larger ones of the hosts' own."""
+    """The models that all tests here damage, and larger ones of the libraries' own."""
     assert len(list(models.glob("*.*"))) == 22
     for path in models.glob("*.*"):
         if path.suffix == ".txt":

@@ -30,7 +30,7 @@ from focal_gbm import DaskFocalLGBMClassifier, DaskFocalXGBClassifier  # noqa: E
 
 pytestmark = [
     pytest.mark.dask,
-    # LightGBM's Dask engine warns of the default of its own parameter (the host's classes, here beside ours)
+    # LightGBM's Dask engine warns of the default of its own parameter (its classes, here beside ours)
     pytest.mark.filterwarnings("ignore:Parameter n_jobs will be ignored:UserWarning"),
 ]
 
@@ -101,15 +101,15 @@ def proba(model, X):
     return result.compute() if hasattr(result, "compute") else result
 
 
-HOSTS = {
+LIBRARIES = {
     "xgboost": (DaskFocalXGBClassifier, FocalXGBClassifier, DaskXGBClassifier, XGB),
     "lightgbm": (DaskFocalLGBMClassifier, FocalLGBMClassifier, DaskLGBMClassifier, LGB),
 }
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=LIBRARIES)
 def classes(request):
-    return HOSTS[request.param]
+    return LIBRARIES[request.param]
 
 
 # The model does not depend on where the rows are
@@ -129,15 +129,15 @@ def test_equals_one_machine(client, classes, how):
 
 
 @pytest.mark.parametrize("how", PARTITIONS)
-def test_gamma_zero_is_the_hosts_own(client, classes, how):
-    distributed_class, _, host_class, params = classes
+def test_gamma_zero_is_the_librarys_own(client, classes, how):
+    distributed_class, _, library_class, params = classes
     X, y, _ = make_rows()
-    if host_class is DaskLGBMClassifier and how == "one class a worker":
+    if library_class is DaskLGBMClassifier and how == "one class a worker":
         pytest.skip("LightGBM's own classifier cannot: its worker knows one class only")
     _, (dX, dy) = spread(client, how, X, y, y=y)
     focal = distributed_class(**params, focal_gamma=0.0).fit(dX, dy)
-    host = host_class(**params).fit(dX, dy)
-    own = proba(host, dX)
+    plain = library_class(**params).fit(dX, dy)
+    own = proba(plain, dX)
     np.testing.assert_allclose(proba(focal, dX), own, atol=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_training_goes_on(client, classes):
     np.testing.assert_allclose(proba(rest, dX), proba(whole, X), atol=1e-5)
 
 
-def test_client_and_parameters_are_the_hosts(client):
+def test_client_and_parameters_are_the_librarys(client):
     xgb = DaskFocalXGBClassifier(focal_gamma=1.0, n_estimators=3, coll_cfg=None)
     assert {"focal_gamma": 1.0, "n_estimators": 3, "coll_cfg": None}.items() <= xgb.get_params().items()
     assert isinstance(xgb, DaskXGBClassifier)
@@ -339,7 +339,7 @@ def test_metrics_are_of_all_rows(client):
                 np.testing.assert_allclose(history[name][metric], expected[metric], rtol=1e-4)
 
 
-def test_early_stopping_where_the_host_has_it(client):
+def test_early_stopping_where_the_library_has_it(client):
     X, y, _ = make_rows()
     _, (dX, dy) = spread(client, "sorted", X, y, y=y)
     V, v, _ = make_rows(seed=1)
@@ -353,7 +353,7 @@ def test_early_stopping_where_the_host_has_it(client):
     np.testing.assert_allclose(proba(model, dV), proba(one, V), atol=1e-4)
 
 
-def test_early_stopping_is_refused_where_the_host_has_none(client):
+def test_early_stopping_is_refused_where_the_library_has_none(client):
     X, y, _ = make_rows()
     dX, dy = da.from_array(X, chunks=(3000, -1)), da.from_array(y, chunks=3000)
     message = r"early_stopping_round.* must not be given: LightGBM's Dask engine has no"
@@ -423,7 +423,7 @@ def test_a_model_without_a_split_says_so(client, classes):
 
 
 def test_a_killed_worker_ends_the_fit(classes, tmp_path):
-    """In an error and soon, as with the host's own loss; never in a model."""
+    """In an error and soon, as with the library's own loss; never in a model."""
     distributed_class, _, _, params = classes
     X, y, _ = make_rows()
     marker = tmp_path / "training"
@@ -467,11 +467,12 @@ def test_a_killed_worker_ends_the_fit(classes, tmp_path):
 
 
 def test_counts_of_blocks_add_up(client):
-    from focal_gbm.training.collections import class_counts
+    from focal_gbm.training.collections import DaskRows
 
     _, y, weight = make_rows(n_classes=3)
     whole = ClassCounts.of(y, weight)
-    spread_out = class_counts(da.from_array(y, chunks=999), da.from_array(weight, chunks=999)).compute()
+    labels, weights = (da.from_array(array, chunks=999) for array in (y, weight))
+    spread_out = DaskRows(labels, labels, weights).counts().compute()
     assert spread_out.classes.tolist() == whole.classes.tolist()
     assert spread_out.n_samples == whole.n_samples == N_ROWS
     np.testing.assert_allclose(spread_out.counts, whole.counts, rtol=1e-13)

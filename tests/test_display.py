@@ -156,7 +156,7 @@ def test_link_of_an_estimator(make, table):
     assert np.ptp(score) > 0.5
     assert_allclose(np.interp(score, display.score, display.probability[1]), posterior, atol=2e-3)
     by_class = make(focal_gamma=[1, 2]).fit(table.X, table.y)
-    assert FocalLinkDisplay.from_estimator(by_class).labels[1] == "γ = 1 and 2"
+    assert FocalLinkDisplay.from_estimator(by_class).labels[1] == "γ = 1 and γ = 2"
 
 
 def test_what_is_drawn_of_the_link():

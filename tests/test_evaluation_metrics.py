@@ -204,8 +204,8 @@ XGB_REFUSED = [
     "logloss@2", "focal", "",
 ]  # fmt: skip
 LGB_REFUSED = [
-    "quantile", "mape", "huber", "fair", "poisson", "gamma", "gamma_deviance", "tweedie", "ndcg", "map",
-    "auc_mu", "cross_entropy_lambda", "kullback_leibler", "focal",
+    "quantile", "huber", "fair", "poisson", "gamma", "gamma_deviance", "tweedie", "ndcg", "map",
+    "auc_mu", "cross_entropy_lambda", "focal",
 ]  # fmt: skip
 
 
@@ -322,6 +322,7 @@ class Scripted:
 
     def __init__(self, best):
         self.best, self.calls, self.__name__ = best, 0, "scripted"
+        self.greater_is_better = False
 
     def __call__(self, y_true, y_pred):
         self.calls += 1

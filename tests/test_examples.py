@@ -25,9 +25,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("host", ["xgboost", "lightgbm"])
-def test_external_memory(folder, host):
-    printed = run(host, folder, "--rounds", 5)
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_external_memory(folder, library):
+    printed = run(library, folder, "--rounds", 5)
     mean, observed = map(float, re.search(r"first group ([\d.]+), observed ([\d.]+)", printed).groups())
     assert 0.01 < observed < 0.03
     assert abs(mean - observed) < 0.01

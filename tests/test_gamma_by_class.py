@@ -25,8 +25,8 @@ from focal_gbm import (
     MultilabelFocalLoss,
     focal_loss,
 )
-from focal_gbm.training.gamma import resolve_gamma
 from focal_gbm.losses.links import BinaryFocalLink, MulticlassFocalLink
+from focal_gbm.training.gamma import resolve_gamma
 
 PAIRS = ((0.0, 5.0), (5.0, 0.0), (50.0, 0.5), (0.5, 2.0), (2.3, 1.0), (0.0, 1e-3))
 TRIPLES = ((0.0, 5.0, 1.0), (50.0, 0.5, 2.0), (2.3, 2.3, 0.0))
@@ -217,7 +217,7 @@ def test_two_classes_are_the_sigmoid(problem):
     for name in ("exact", "floored"):
         assert (np.abs(other[name][:, 1] - one[name]) <= size).all()
     rtol = 1e-13 * (1 + (1 + max(gamma)) * np.abs(z).max())
-    assert_allclose(two_classes.link.inverse(two), binary.link.probabilities(z), rtol=rtol)
+    assert_allclose(two_classes.link.inverse(two), binary.link.probabilities(z), rtol=rtol, atol=tiny)
 
 
 @pytest.mark.parametrize("gamma", TRIPLES)
@@ -618,12 +618,12 @@ def test_resolve_gamma_by_numbers():
         ((np.nan, 1.0), ValueError, r"^focal_gamma\[0\] must be a finite number .*, got nan\.$"),
         ((1.0, "2"), TypeError, r"^focal_gamma\[1\] must be a real number >= 0, got '2' \(str\)\.$"),
         (np.ones((2, 2)), TypeError, r"^focal_gamma\[0\] must be a real number .* \(ndarray\)\.$"),
-        ({"ham": 1.0}, ValueError, r"one γ for each .*\['ham', 'spam'\], got none for \['spam'\] and some"),
+        ({"ham": 1.0}, ValueError, r"one γ for each .*\['ham', 'spam'\], got none for \['spam'\]\.$"),
         (
             {"ham": 1.0, "spam": 1.0, "eggs": 1.0},
             ValueError,
             r"^focal_gamma must have one γ for each of the classes \['ham', 'spam'\], "
-            r"got none for \[\] and some for the unknown \['eggs'\]\.$",
+            r"got some for the unknown \['eggs'\]\.$",
         ),
         ({"ham": 1.0, "spam": -1}, ValueError, r"^focal_gamma\['spam'\] must be a finite number .*got -1\.$"),
         ({"ham": None, "spam": 1}, TypeError, r"^focal_gamma\['ham'\] must be a real number .*got None"),

@@ -225,7 +225,7 @@ def test_lightgbm_in_a_wrapper_for_many_labels():
 @pytest.mark.parametrize(
     ("gamma", "error", "message"),
     [
-        ({0: 1.0}, ValueError, r"^focal_gamma must have one γ for each .* \[0, 1\], got none for \[1\] and"),
+        ({0: 1.0}, ValueError, r"^focal_gamma must have one γ for each .* \[0, 1\], got none for \[1\]\.$"),
         ({0: 1.0, 1: 1.0, "x": 2.0}, ValueError, r"^focal_gamma .*some for the unknown \['x'\]\.$"),
         ((1.0, 2.0, 3.0), ValueError, r"^focal_gamma must be a number or hold 2 numbers, .* got 3 of them"),
         ((1.0, -2.0), ValueError, r"^focal_gamma\[1\] must be a finite number >= 0 .*, got -2\.0\.$"),

@@ -1,54 +1,110 @@
+"""Who may import what, who may know the libraries' names and private attributes, and what an import loads."""
+
 import ast
 import os
+import re
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
+import lightgbm
+import numpy as np
 import pytest
+import xgboost
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 import focal_gbm
 
 PACKAGE = Path(focal_gbm.__file__).parent
 
-# A module imports from the layers above it in this list, never from its own or from below.
+# A package imports from those above it in this list, never from one beside it or below.
 LAYERS = (
-    {"_arrays", "_hosts"},
+    {"_arrays", "_versions", "_warnings"},
     {"_validation"},
-    {"links", "_threads"},
     {"losses"},
-    {"alpha", "gamma", "_cuda"},
-    {"objectives", "metrics", "_state"},
-    {"_classifier", "_lightgbm_check", "_lightgbm_device", "_lightgbm_text", "_xgboost_check"},
-    {"_evaluation", "counts"},
-    {"_xgboost_metrics", "_lightgbm_metrics"},
+    {"kernels"},
+    {"training"},
     {"xgboost", "lightgbm"},
-    {"dask", "display", "search"},
+    {"search", "display", "diagnostics", "onnx"},
     {"compare"},
     {"cli"},
     {"__main__"},
 )
-MATHEMATICS = {"_arrays", "_validation", "links", "losses", "alpha", "gamma", "_cuda", "objectives"}
+RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
-# Who may import what is neither the standard library nor NumPy and SciPy.
+# The same within the losses: from what a new loss brings to the losses of whole problems.
+LOSSES = (
+    {"margin", "roots"},
+    {"focal", "poly1", "inversion"},
+    {"base"},
+    {"classes"},
+    {"links", "logit"},
+    {"sigmoid", "softmax"},
+    {"per_label"},
+    {"__init__"},
+)
+
+LIBRARIES = ("xgboost", "lightgbm")
+# What is of both, and imports them.
+OF_BOTH = ("compare", "onnx")
+
+# What is neither the standard library nor NumPy and SciPy, and the packages and modules that may import it.
 ONLY_IN = {
-    "cupy": {"_cuda"},
-    "xgboost": {"xgboost", "_xgboost_metrics", "dask", "compare"},
-    "lightgbm": {"lightgbm", "_lightgbm_device", "_lightgbm_metrics", "dask", "compare"},
-    "dask": {"dask"},
-    "distributed": {"dask"},
+    "cupy": {"kernels.cuda"},
+    "xgboost": {"xgboost", *OF_BOTH},
+    "lightgbm": {"lightgbm", *OF_BOTH},
+    "dask": {"training.collections", "xgboost.dask", "lightgbm.dask"},
+    "distributed": {"xgboost.dask", "lightgbm.dask"},
+    "pandas": {"training.collections", "compare"},
+    "joblib": {"lightgbm", "compare"},
     "matplotlib": {"display", "compare"},
-    "sklearn": set().union(*LAYERS) - MATHEMATICS,
+    "sklearn": {"training", "xgboost", "lightgbm", "search", "display", "compare"},
+    "mlflow": {"training.tracking"},
+    "onnxmltools": {"onnx"},
+    "skl2onnx": {"onnx"},
+    "polars": {"compare"},
+    "pyarrow": {"compare"},
+    "rich": {"compare", "cli"},
+    "jinja2": {"compare"},
+    "markupsafe": {"compare"},
+    "typer": {"cli"},
 }
+
+# What needs Dask, and so is loaded by itself alone.
+WITH_DASK = {"training.collections", "xgboost.dask", "xgboost.dask_metrics", "lightgbm.dask"}
+
+# Documented in spite of their names: of a NamedTuple, in scikit-learn's reference, in Dask's design.
+DOCUMENTED = {"_replace", "_safe_indexing", "_meta"}
+
+KINDS_OF_LOSSES = {"BinaryFocalLoss", "MulticlassFocalLoss", "MultilabelFocalLoss"}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
 
 def name_of(path):
-    """The module's name in the list of layers: a subpackage counts as one."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    """The module's name within the package, "losses.margin" or "losses.__init__"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+NAMES = {name_of(path) for path in MODULES}
+
+
+def top_of(name):
+    return name.partition(".")[0]
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(path):
     """Full names of all that a file imports, at whatever depth, types included."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -56,43 +112,192 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+def own_module(target):
+    """The module of this package that an import loads, None for one from elsewhere."""
+    if top_of(target) != "focal_gbm":
+        return None
+    parts = target.split(".")[1:]
+    for end in range(len(parts), 0, -1):
+        for name in (".".join(parts[:end]), ".".join([*parts[:end], "__init__"])):
+            if name in NAMES:
+                return name
+    return "__init__"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def edges(path):
+    """The modules of this package that a file imports."""
+    return {module for target in imported(path) if (module := own_module(target)) is not None}
+
+
+@each_module
 def test_direction_of_imports(path):
-    rank = {name: i for i, layer in enumerate(LAYERS) for name in layer}
     name = name_of(path)
-    assert name in rank, f"{name} is new: give it a layer in {Path(__file__).name}"
+    top = top_of(name)
+    assert top in RANK, f"{top} is new: give it a layer in {Path(__file__).name}"
+    for other in edges(path):
+        if other == "__init__":
+            # the public names: they reach down to the estimators
+            assert top == "__main__", f"{name} imports from the package's root"
+        elif top_of(other) != top:
+            assert RANK[top_of(other)] < RANK[top], f"{name} imports {other}"
+
+
+def test_no_module_needs_itself():
+    assert [*TopologicalSorter({name_of(path): edges(path) for path in MODULES}).static_order()]
+
+
+def test_direction_within_the_losses():
+    rank = {f"losses.{name}": i for i, layer in enumerate(LOSSES) for name in layer}
+    assert {name for name in NAMES if top_of(name) == "losses"} == set(rank), "give a new loss its layer"
+    for path in (PACKAGE / "losses").glob("*.py"):
+        name = name_of(path)
+        for other in edges(path):
+            if top_of(other) == "losses":
+                assert rank[other] < rank[name], f"{name} imports {other}"
+
+
+@each_module
+def test_packages_from_elsewhere(path):
+    name = name_of(path)
     for target in imported(path):
-        top, *rest = target.split(".")
-        if top == "focal_gbm":
-            inside = rest[0] if rest[0] in rank else "__init__"
-            if inside == "__init__":
-                # the public names: they reach down to the estimators
-                assert rank[name] == len(LAYERS) - 1, f"{name} imports {target} from the package's root"
-            elif inside != name:
-                assert rank[inside] < rank[name], f"{name} imports {target}"
-        elif name in MATHEMATICS:
-            allowed = {"numpy", "scipy", "cupy", *sys.stdlib_module_names}
-            assert top in allowed, f"{name} is mathematics and imports {target}"
-        if top in ONLY_IN:
-            assert name in ONLY_IN[top], f"{name} imports {target}"
+        package = top_of(target)
+        if package in {"focal_gbm", "numpy", "scipy", *sys.stdlib_module_names}:
+            continue
+        assert package in ONLY_IN, f"{name} imports {target}: say in {Path(__file__).name} who may"
+        assert {name, top_of(name)} & ONLY_IN[package], f"{name} imports {target}"
 
 
-def test_all_of_the_mathematics_was_looked_at():
-    names = {name_of(path) for path in MODULES}
-    assert names >= MATHEMATICS | {"metrics", "_classifier", "xgboost", "lightgbm"}
-    assert PACKAGE / "losses" / "binary.py" in MODULES
-    assert "focal_gbm.losses.links.BinaryFocalLink" in set(imported(PACKAGE / "losses" / "binary.py"))
+@each_module
+def test_common_layers_know_no_library(path):
+    """Only its own package and the comparison import one of the two, be it the library or our half of it."""
+    top = top_of(name_of(path))
+    if top not in (*LIBRARIES, *OF_BOTH):
+        assert not {top_of(other) for other in edges(path)} & set(LIBRARIES)
+
+
+@each_module
+def test_what_needs_dask_is_not_loaded_without(path):
+    if name_of(path) not in WITH_DASK:
+        assert not edges(path) & WITH_DASK
+
+
+@each_module
+def test_no_comparison_with_the_name_of_a_library(path):
+    """Nor a table by their names: what differs is in each library's own description."""
+    top = top_of(name_of(path))
+    if top in (*LIBRARIES, *OF_BOTH):
+        return
+    nodes = [*ast.walk(tree_of(path))]
+    if top in ("_versions", "cli", "diagnostics"):  # which name the two to look them up, or for a user
+        compared = [node for node in nodes if isinstance(node, (ast.Compare, ast.MatchValue))]
+        nodes = [part for node in compared for part in ast.walk(node)]
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert node.value.lower() not in LIBRARIES, f"{path}:{node.lineno}"
+
+
+@each_module
+def test_the_kind_of_a_loss_is_asked_for_by_the_losses_alone(path):
+    if top_of(name_of(path)) == "losses":
+        return
+    for node in ast.walk(tree_of(path)):
+        asked = []
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+            asked = node.args[1:]
+        elif isinstance(node, ast.Compare):
+            asked = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchClass):
+            asked = [node.cls]
+        names = {getattr(part, "id", getattr(part, "attr", "")) for one in asked for part in ast.walk(one)}
+        assert not names & KINDS_OF_LOSSES, f"{path}:{node.lineno}"
+
+
+@cache
+def private_names_of_libraries():
+    """Names of the attributes of the libraries' objects, fitted or not, that they do not document."""
+    X, y = np.arange(40.0).reshape(-1, 1), np.arange(40) % 2
+    evals = {"eval_set": [(X, y)], "verbose": False}
+    xgb = xgboost.XGBClassifier(n_estimators=2, n_jobs=1).fit(X, y, **evals)
+    data = lightgbm.Dataset(X, y)
+    booster = lightgbm.train({"verbose": -1, "num_threads": 1}, data, 2)
+    lgb = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1).fit(X, y)
+    objects = (xgb, xgb.get_booster(), xgboost.DMatrix(X, y), xgboost, lgb, booster, data, lightgbm)
+    names = {name for one in objects for name in (*dir(one), *getattr(one, "__dict__", ()))}
+    known = {name for one in (BaseEstimator, ClassifierMixin, object) for name in dir(one)}
+    return {name for name in names - known if name.startswith("_") and not name.endswith("__")}
+
+
+def test_private_names_were_found():
+    assert private_names_of_libraries() >= {
+        "_Booster", "_le", "_other_params", "_process_params", "_n_features", "_class_map",
+        "_Booster__inner_predict", "_handle",
+    }  # fmt: skip
+
+
+def strings_and_attributes(path):
+    """What could name an attribute: `one.name`, `def name` in a class, "name" for getattr and the like."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+        elif isinstance(node, ast.ClassDef):
+            yield from ((item.name, item.lineno) for item in node.body if isinstance(item, ast.FunctionDef))
+
+
+@each_module
+def test_private_attributes_of_the_libraries_stand_in_private_py_alone(path):
+    if path.name == "private.py" or top_of(name_of(path)) in ("losses", "kernels"):  # which never meet one
+        return
+    for name, line in strings_and_attributes(path):
+        assert name not in private_names_of_libraries(), f"{path}:{line}: {name}"
+
+
+@cache
+def names_defined_here():
+    """Names of functions, of fields and of all that is assigned in the package, as attributes or not."""
+    names = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "__setattr__":
+                names.update(part.value for part in node.args if isinstance(part, ast.Constant))
+    return names
+
+
+@each_module
+def test_private_attributes_are_this_packages_own(path):
+    """Those of scikit-learn and of Dask, too, change without notice."""
+    if path.name == "private.py":
+        return
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
+            assert node.attr in names_defined_here() | DOCUMENTED, f"{path}:{node.lineno}: {node.attr}"
+    for target in imported(path):
+        if top_of(target) != "focal_gbm":
+            private = {part for part in target.split(".") if re.match(r"_[^_]", part)}
+            assert private <= DOCUMENTED, f"{path}: {target}"
+
+
+def test_the_rules_looked_at_the_package():
+    assert {top_of(name) for name in NAMES} == set(RANK)
+    assert "losses.links" in edges(PACKAGE / "losses" / "sigmoid.py")
+    assert "training.collections" in edges(PACKAGE / "xgboost" / "dask.py")
+    assert "focal_gbm.losses.links.BinaryFocalLink" in set(imported(PACKAGE / "losses" / "sigmoid.py"))
+    for library in LIBRARIES:
+        assert (PACKAGE / library / "private.py") in MODULES
 
 
 HEAVY = ("xgboost", "lightgbm", "matplotlib", "dask", "distributed", "cupy", "pandas", "polars", "sklearn")
 
 
-def loaded_by(statement):
-    """Which of the heavy packages a fresh interpreter has loaded after the statement."""
-    code = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+def run(code):
+    """What a fresh interpreter prints."""
     result = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
@@ -101,34 +306,48 @@ def loaded_by(statement):
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
-    return set(result.stdout.split())
+    return result.stdout
+
+
+def loaded_by(statement):
+    """Which of the heavy packages a fresh interpreter has loaded after the statement."""
+    code = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    return set(run(code).split())
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["import focal_gbm", "from focal_gbm import BinaryFocalLoss, FocalObjective", "import focal_gbm.training.alpha"],
+    [
+        "import focal_gbm",
+        "from focal_gbm import BinaryFocalLoss",
+        "from focal_gbm.training.objective import FocalObjective",
+        "import focal_gbm.training.alpha",
+    ],
 )
 def test_the_mathematics_loads_no_heavy_package(statement):
     assert loaded_by(statement) == set()
 
 
-def test_metrics_and_pictures_load_no_host_and_no_matplotlib():
-    names = "FocalMetric, focal_loss, FocalLinkDisplay, FocalLossDisplay, FocusDisplay"
-    assert not loaded_by(f"from focal_gbm import {names}") & {
-        "xgboost",
-        "lightgbm",
-        "matplotlib",
-    }
+def test_metrics_and_pictures_load_no_library_and_no_matplotlib():
+    names = "focal_loss, FocalLinkDisplay, FocalLossDisplay, FocusDisplay"
+    statement = f"from focal_gbm import {names}; from focal_gbm.training.metrics import FocalMetric"
+    assert not loaded_by(statement) & {"xgboost", "lightgbm", "matplotlib"}
 
 
-def test_an_estimator_loads_its_own_host_only():
-    assert loaded_by("from focal_gbm import FocalXGBClassifier") & {"xgboost", "lightgbm"} == {"xgboost"}
-    assert loaded_by("from focal_gbm import FocalLGBMClassifier") & {"xgboost", "lightgbm"} == {"lightgbm"}
+@pytest.mark.parametrize("name", ["Focal{}Classifier", "Focal{}Objective", "Focal{}Metric"])
+def test_what_is_of_a_library_loads_no_other(name):
+    for library, short in (("xgboost", "XGB"), ("lightgbm", "LGBM")):
+        assert loaded_by(f"from focal_gbm import {name.format(short)}") & set(LIBRARIES) == {library}
+
+
+HAS_DASK = find_spec("dask") is not None and find_spec("distributed") is not None
 
 
 def test_public_names():
     assert len(set(focal_gbm.__all__)) == len(focal_gbm.__all__)
     for name in focal_gbm.__all__:
+        if name.startswith("Dask") and not HAS_DASK:
+            continue
         value = getattr(focal_gbm, name)
         assert value is getattr(focal_gbm, name)  # kept after the first look-up
         if isinstance(value, type):
@@ -137,3 +356,13 @@ def test_public_names():
     assert set(focal_gbm.__all__) <= set(dir(focal_gbm))
     with pytest.raises(AttributeError, match=r"^module 'focal_gbm' has no attribute 'FocalCatBoost'$"):
         focal_gbm.FocalCatBoost  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["DaskFocalXGBClassifier", "DaskFocalLGBMClassifier"])
+@pytest.mark.parametrize("missing", ["dask", "distributed"])
+def test_without_dask_an_import_says_what_to_install(name, missing):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        f"try: from focal_gbm import {name}\nexcept ImportError as error: print(error)"
+    )
+    assert run(code).startswith(f"{name} needs Dask: pip install 'focal-gbm[dask]' (")

@@ -240,9 +240,9 @@ print(sizes[1] - sizes[0])
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
-@pytest.mark.parametrize("host", ["xgboost", "lightgbm"])
-def test_300_fits_do_not_grow(host):
-    command = [sys.executable, "-c", MANY_FITS, str(Path(__file__).parent), host]
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_300_fits_do_not_grow(library):
+    command = [sys.executable, "-c", MANY_FITS, str(Path(__file__).parent), library]
     grown = float(subprocess.run(command, capture_output=True, text=True, check=True, timeout=170).stdout)
     # Labels, gradients and Hessians of one fit are 0.1 MB: 200 fits that kept them would show 20 MB.
     assert grown < 6

@@ -1,4 +1,4 @@
-"""Labels of any kind and tables of any kind: what the hosts take, and the same predictions from all."""
+"""Labels of any kind and tables of any kind: what the libraries take, and the same predictions from all."""
 
 import datetime
 

@@ -1,6 +1,6 @@
 """LightGBM's OpenCL tree method for real, on whatever OpenCL device is there: PoCL makes one of the CPU.
 
-Sums in another order or precision can turn a tie between splits the other way, for the host's own loss as
+Sums in another order or precision can turn a tie between splits the other way, for the library's own loss as
 well: agreement with the CPU is looked for in double precision, on tables without such a tie. The first
 model compiles for 20 seconds.
 """
@@ -39,13 +39,13 @@ def tables(request):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_gamma_zero_on_opencl_is_the_host_on_opencl(tables, weighted):
+def test_gamma_zero_on_opencl_is_the_library_on_opencl(tables, weighted):
     train, test, y, _ = tables
     # a weighted gradient is rounded twice, as on the CPU
     weight, atol = (train.weight, 1e-8) if weighted else (None, 1e-12)
     ours = focal_lgb(**ON_GPU, focal_gamma=0.0).fit(train.X, y, sample_weight=weight)
-    host = LGBMClassifier(**ON_GPU).fit(train.X, y, sample_weight=weight)
-    assert_allclose(ours.predict_proba(test.X), host.predict_proba(test.X), rtol=0, atol=atol)
+    plain = LGBMClassifier(**ON_GPU).fit(train.X, y, sample_weight=weight)
+    assert_allclose(ours.predict_proba(test.X), plain.predict_proba(test.X), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
@@ -64,8 +64,8 @@ def test_opencl_and_cpu_agree(tables, gamma):
     assert_array_equal(gpu.predict(test.X), cpu.predict(test.X))
     assert_allclose(*(model.evals_result_["test"]["focal_loss"] for model in fitted), rtol=1e-6)
     # and gamma made a difference
-    host = LGBMClassifier(**ON_GPU).fit(train.X, y, sample_weight=train.weight)
-    assert np.abs(gpu.predict_proba(test.X) - host.predict_proba(test.X)).max() > 1e-3
+    plain = LGBMClassifier(**ON_GPU).fit(train.X, y, sample_weight=train.weight)
+    assert np.abs(gpu.predict_proba(test.X) - plain.predict_proba(test.X)).max() > 1e-3
 
 
 def test_a_model_of_opencl_stands_alone(tables, tmp_path):

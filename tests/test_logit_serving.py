@@ -145,7 +145,7 @@ def test_refit(data):
     model = fitted("lightgbm", X[:400], y[:400])
     again = model.booster_.refit(X[400:], y[400:], decay_rate=0.0)
     assert log_loss(y[400:], again.predict(X[400:])) < log_loss(y[400:], model.predict_proba(X[400:]))
-    with pytest.raises(ValueError, match=r"^refit fits the leaves with LightGBM's own log loss"):
+    with pytest.raises(ValueError, match=r"^refit must not be called on a model of a focal loss"):
         fitted("lightgbm", X, y, focal_link="focal").booster_.refit(X, y)
     of_log_loss = fitted("lightgbm", X, y, focal_link="focal", focal_gamma=0.0)
     of_log_loss.booster_.refit(X, y)  # whose scores are log-odds by either link

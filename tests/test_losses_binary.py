@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from focal_gbm import BinaryFocalLoss
+from focal_gbm._arrays import BLOCK_SIZE
 from focal_gbm.losses.links import BinaryFocalLink
 
 GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 20.0)
@@ -475,6 +476,15 @@ def test_link_keeps_shape_and_dtype(dtype):
     assert link.inverse(spread).shape == (2, 2)
 
 
+@pytest.mark.parametrize("gamma", [2.0, (0.5, 3.0)])
+def test_link_of_more_rows_than_a_block(gamma):
+    z, link = np.random.default_rng(0).normal(size=BLOCK_SIZE + 7), BinaryFocalLink(gamma)
+    for function in (link.posterior_logit, link.inverse, link.probabilities):
+        whole = function(z)
+        assert_allclose(whole[:9], function(z[:9]), rtol=1e-15)
+        assert_allclose(whole[-9:], function(z[-9:]), rtol=1e-15)
+
+
 # The best constant
 
 
@@ -594,6 +604,27 @@ def test_out_is_written_and_returned(gamma, hessian, dtype, out_dtype):
         assert_array_equal(buffer, np.asarray(expected, dtype=out_dtype))
 
 
+def test_arguments_may_be_named():
+    y, z, weight = np.array([0, 1]), np.array([0.5, -0.5]), np.array([1.0, 2.0])
+    loss = BinaryFocalLoss()
+    named = loss.gradient_hessian(y_true=y, raw_prediction=z, sample_weight=weight)
+    assert_array_equal(named, loss.gradient_hessian(y, z, weight))
+
+
+def test_a_row_without_weight_has_no_loss_however_wrong_it_is():
+    assert_array_equal(BinaryFocalLoss().loss([1, 0], [-np.inf, np.inf], [0.0, 1.0])[0], 0.0)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_loss_of_more_rows_than_a_block(gamma):
+    rng = np.random.default_rng(0)
+    n_rows = BLOCK_SIZE + 7
+    y, z = rng.integers(0, 2, n_rows), rng.normal(size=n_rows)
+    whole = BinaryFocalLoss(gamma).loss(y, z)
+    assert_array_equal(whole[:9], BinaryFocalLoss(gamma).loss(y[:9], z[:9]))
+    assert_array_equal(whole[-9:], BinaryFocalLoss(gamma).loss(y[-9:], z[-9:]))
+
+
 def test_no_rows():
     loss = BinaryFocalLoss()
     for result in (loss.loss([], []), *loss.gradient_hessian([], [])):
@@ -653,6 +684,16 @@ def test_class_weights():
     assert BinaryFocalLoss(alpha=(2, 3)).class_weights == (2.0, 3.0)
     assert BinaryFocalLoss(alpha=np.array([2, 3])).class_weights == (2.0, 3.0)
     assert BinaryFocalLoss(3.0, 0.25).link == BinaryFocalLink(3.0, (0.75, 0.25))
+
+
+def test_parameters_are_kept_as_plain_numbers():
+    pairs = [
+        (BinaryFocalLink(2.0, np.array([1.0, 3.0])), BinaryFocalLink(2.0, (1.0, 3.0))),
+        (BinaryFocalLoss(2.0, np.float64(0.25)), BinaryFocalLoss(2.0, 0.25)),
+    ]
+    for given_so, plain in pairs:
+        assert hash(given_so) == hash(plain)
+        assert repr(given_so) == repr(plain)
 
 
 def test_frozen():

@@ -495,6 +495,21 @@ def test_prepared_form_is_the_checked_form():
     assert_array_equal(loss.loss_prepared(targets, z), loss.loss(y, z, weight))
 
 
+def test_the_prepared_form_has_no_factor():
+    loss, y, z = MulticlassFocalLoss(3), np.array([0, 2]), np.array([[1.0, 0, 0], [0, 2.0, 1.0]])
+    gradient, second = np.empty((2, 3)), np.empty((2, 3))
+    loss.gradient_hessian_prepared(loss.prepare(y, None), z, "exact", gradient, second)
+    assert_array_equal(second, loss.gradient_hessian(y, z)[1])
+
+
+@pytest.mark.parametrize(("n_classes", "dtype"), [(256, np.uint8), (257, np.uint16)])
+def test_labels_are_kept_in_the_smallest_type_that_holds_them(n_classes, dtype):
+    label = np.arange(n_classes)
+    targets = MulticlassFocalLoss(n_classes).prepare(label, None)
+    assert targets.label.dtype == dtype
+    assert_array_equal(targets.label, label)
+
+
 def test_gradients_are_evaluated_in_blocks():
     loss = MulticlassFocalLoss(10, 2.5, np.arange(1, 11))
     peaks = []
@@ -526,6 +541,16 @@ def test_equality_hash_and_pickle():
             assert repr(twin) == repr(item)
     with pytest.raises(FrozenInstanceError):
         loss.gamma = 1.0
+
+
+def test_parameters_are_kept_as_plain_numbers():
+    pairs = [
+        (MulticlassFocalLink(2.0, [1, 3]), MulticlassFocalLink(2.0, (1.0, 3.0))),
+        (MulticlassFocalLoss(np.int64(3)), MulticlassFocalLoss(3, 2.0)),
+    ]
+    for given_so, plain in pairs:
+        assert hash(given_so) == hash(plain)
+        assert repr(given_so) == repr(plain)
 
 
 def test_class_weights():

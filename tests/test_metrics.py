@@ -207,7 +207,6 @@ def each_library(request):
     return request.param
 
 
-
 # deprecated in LightGBM 4.7, the only way in 4.6
 eval_set_is_fine = pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
 

@@ -26,7 +26,7 @@ from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, MulticlassFocalLo
 NAMES = np.array(["bird", "cat", "dog"])
 ALPHA = {"bird": 0.5, "cat": 1.0, "dog": 3.0}
 
-both = pytest.mark.parametrize("host", BOTH)
+both = pytest.mark.parametrize("library", BOTH)
 weighted = pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 strategies = pytest.mark.parametrize("strategy", ["one_output_per_tree", "multi_output_tree"])
 
@@ -43,10 +43,10 @@ def validation():
 
 @pytest.fixture(scope="module")
 def models(table):
-    """A fitted model of each host, γ=2 and α by label."""
+    """A fitted model of each library, γ=2 and α by label."""
     return {
-        host: make(focal_alpha=ALPHA).fit(table.X, NAMES[table.y], sample_weight=table.weight)
-        for host, make in BOTH.items()
+        library: make(focal_alpha=ALPHA).fit(table.X, NAMES[table.y], sample_weight=table.weight)
+        for library, make in BOTH.items()
     }
 
 
@@ -63,22 +63,22 @@ def log_of(model):
     return next(iter(log.values()))
 
 
-def with_validation(host, data, y, weight=None):
-    if host == "xgboost":
+def with_validation(library, data, y, weight=None):
+    if library == "xgboost":
         weights = {} if weight is None else {"sample_weight_eval_set": [weight]}
         return {"eval_set": [(data.X, y)], "verbose": False, **weights}
     weights = {} if weight is None else {"eval_sample_weight": [weight]}
     return {"eval_X": data.X, "eval_y": y, **weights}
 
 
-# γ=0 without α is the host's own softmax training
+# γ=0 without α is the library's own softmax training
 
 
-def fit_xgb_pair(X, y, params, host_params=None, **fit):
+def fit_xgb_pair(X, y, params, library_params=None, **fit):
     params = {"n_estimators": 12, "max_depth": 3, "n_jobs": 1, "random_state": 3, **params}
     ours = focal_xgb(focal_gamma=0.0, **params).fit(X, y, verbose=False, **fit)
-    host = xgboost.XGBClassifier(**{**params, **(host_params or {})}).fit(X, y, verbose=False, **fit)
-    return ours, host
+    plain = xgboost.XGBClassifier(**{**params, **(library_params or {})}).fit(X, y, verbose=False, **fit)
+    return ours, plain
 
 
 XGB_SETTINGS = {
@@ -105,12 +105,12 @@ XGB_SETTINGS = {
 def test_gamma_zero_is_xgboosts_own_training(table, setting, weighted):
     """XGBoost's own start is the centred log of the class shares, as ours is."""
     fit = {"sample_weight": table.weight} if weighted else {}
-    ours, host = fit_xgb_pair(table.X, table.y, XGB_SETTINGS[setting], **fit)
-    margin = host.predict(table.X, output_margin=True)
+    ours, plain = fit_xgb_pair(table.X, table.y, XGB_SETTINGS[setting], **fit)
+    margin = plain.predict(table.X, output_margin=True)
     assert np.ptp(margin) > 0.5
     assert_allclose(ours.decision_function(table.X), margin, atol=1e-5, rtol=0)
-    assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=3e-6, rtol=0)
-    assert_array_equal(ours.predict(table.X), host.predict(table.X))
+    assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=3e-6, rtol=0)
+    assert_array_equal(ours.predict(table.X), plain.predict(table.X))
 
 
 def fit_lgb_pair(X, y, params, **fit):
@@ -119,8 +119,8 @@ def fit_lgb_pair(X, y, params, **fit):
         "deterministic": True, "force_col_wise": True, **params,
     }  # fmt: skip
     ours = focal_lgb(focal_gamma=0.0, **params).fit(X, y, **fit)
-    host = lightgbm.LGBMClassifier(**params).fit(X, y, **fit)
-    return ours, host
+    plain = lightgbm.LGBMClassifier(**params).fit(X, y, **fit)
+    return ours, plain
 
 
 LGB_SETTINGS = {
@@ -151,13 +151,13 @@ LGB_SETTINGS = {
 def test_gamma_zero_is_lightgbms_own_training(table, setting, weighted):
     """LightGBM's own start is the log of the class shares, as ours is."""
     fit = {"sample_weight": table.weight} if weighted else {}
-    ours, host = fit_lgb_pair(table.X, table.y, LGB_SETTINGS[setting], **fit)
-    raw = host.predict(table.X, raw_score=True)
+    ours, plain = fit_lgb_pair(table.X, table.y, LGB_SETTINGS[setting], **fit)
+    raw = plain.predict(table.X, raw_score=True)
     assert np.ptp(raw) > 0.5
-    # the host multiplies weights into its gradients in float32
+    # the library multiplies weights into its gradients in float32
     assert_allclose(ours.decision_function(table.X), raw, atol=1e-6 if weighted else 1e-9, rtol=0)
-    assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=1e-6, rtol=0)
-    assert_array_equal(ours.predict(table.X), host.predict(table.X))
+    assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=1e-6, rtol=0)
+    assert_array_equal(ours.predict(table.X), plain.predict(table.X))
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +173,11 @@ def mixed(table):
 
 
 def test_gamma_zero_with_categories_and_missing_values(table, mixed):
-    ours, host = fit_xgb_pair(mixed, table.y, {"enable_categorical": True})
-    margin = host.predict(mixed, output_margin=True)
+    ours, plain = fit_xgb_pair(mixed, table.y, {"enable_categorical": True})
+    margin = plain.predict(mixed, output_margin=True)
     assert_allclose(ours.decision_function(mixed), margin, atol=1e-5, rtol=0)
-    ours, host = fit_lgb_pair(mixed, table.y, {})
-    assert_allclose(ours.decision_function(mixed), host.predict(mixed, raw_score=True), atol=1e-9, rtol=0)
+    ours, plain = fit_lgb_pair(mixed, table.y, {})
+    assert_allclose(ours.decision_function(mixed), plain.predict(mixed, raw_score=True), atol=1e-9, rtol=0)
 
 
 @weighted
@@ -185,9 +185,9 @@ def test_evaluation_log_of_xgboost_at_gamma_zero(table, validation, weighted):
     metrics = ["mlogloss", "merror", "auc"]
     fit = with_validation("xgboost", validation, validation.y, validation.weight if weighted else None)
     del fit["verbose"]
-    ours, host = fit_xgb_pair(table.X, table.y, {"eval_metric": metrics}, **fit)
+    ours, plain = fit_xgb_pair(table.X, table.y, {"eval_metric": metrics}, **fit)
     assert list(log_of(ours)) == metrics
-    for name, expected in host.evals_result()["validation_0"].items():
+    for name, expected in plain.evals_result()["validation_0"].items():
         assert_allclose(log_of(ours)[name], expected, atol=2e-6, rtol=0, err_msg=name)
 
 
@@ -195,31 +195,31 @@ def test_evaluation_log_of_xgboost_at_gamma_zero(table, validation, weighted):
 def test_evaluation_log_of_lightgbm_at_gamma_zero(table, validation, weighted):
     metrics = ["multi_logloss", "multi_error", "auc_mu"]
     fit = with_validation("lightgbm", validation, validation.y, validation.weight if weighted else None)
-    ours, host = fit_lgb_pair(table.X, table.y, {}, eval_metric=metrics, **fit)
+    ours, plain = fit_lgb_pair(table.X, table.y, {}, eval_metric=metrics, **fit)
     assert set(log_of(ours)) == {*metrics, "focal_loss"}
-    for name, expected in host.evals_result_["valid_0"].items():
+    for name, expected in plain.evals_result_["valid_0"].items():
         assert_allclose(log_of(ours)[name], expected, rtol=1e-9, err_msg=name)
     assert_allclose(log_of(ours)["focal_loss"], log_of(ours)["multi_logloss"], rtol=1e-9)
 
 
-def test_early_stopping_at_gamma_zero_is_the_hosts(table, validation):
+def test_early_stopping_at_gamma_zero_is_the_librarys(table, validation):
     fit = with_validation("xgboost", validation, validation.y)
     del fit["verbose"]
     params = {"n_estimators": 200, "learning_rate": 0.5, "early_stopping_rounds": 5}
-    # One start for both: the host's own adds 1e-6 to every share, and after many rounds a near tie shows it
+    # One start for both: XGBoost's own adds 1e-6 to every share, and after many rounds a near tie shows it
     params["base_score"] = (
         focal_xgb(focal_gamma=0.0, n_estimators=1).fit(table.X, table.y).intercept_.tolist()
     )
-    ours, host = fit_xgb_pair(table.X, table.y, params, **fit)
-    assert 0 < ours.best_iteration == host.best_iteration < 100
-    assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=3e-6, rtol=0)
+    ours, plain = fit_xgb_pair(table.X, table.y, params, **fit)
+    assert 0 < ours.best_iteration == plain.best_iteration < 100
+    assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=3e-6, rtol=0)
     fit = with_validation("lightgbm", validation, validation.y)
     stop = lightgbm.early_stopping(5, verbose=False)
-    ours, host = fit_lgb_pair(
+    ours, plain = fit_lgb_pair(
         table.X, table.y, {"n_estimators": 200, "learning_rate": 0.5}, callbacks=[stop], **fit
     )
-    assert 0 < ours.best_iteration_ == host.best_iteration_ < 100
-    assert_allclose(ours.predict_proba(table.X), host.predict_proba(table.X), atol=1e-9, rtol=0)
+    assert 0 < ours.best_iteration_ == plain.best_iteration_ < 100
+    assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=1e-9, rtol=0)
 
 
 # The start: the class frequencies, through the link
@@ -229,13 +229,13 @@ def test_early_stopping_at_gamma_zero_is_the_hosts(table, validation):
 @both
 @pytest.mark.parametrize("alpha", [None, "balanced", "effective", [0.2, 1.0, 4.0]], ids=str)
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
-def test_start_is_the_class_frequencies(table, host, alpha, gamma, weighted):
+def test_start_is_the_class_frequencies(table, library, alpha, gamma, weighted):
     weight = table.weight if weighted else None
-    model = BOTH[host](
+    model = BOTH[library](
         focal_gamma=gamma, focal_alpha=alpha, n_estimators=1, learning_rate=1e-9, max_depth=1
     ).fit(table.X, table.y, sample_weight=weight)
     shares = np.bincount(table.y, weights=weight) / (len(table.y) if weight is None else weight.sum())
-    bar = 1e-6 if host == "xgboost" else 1e-7
+    bar = 1e-6 if library == "xgboost" else 1e-7
     assert_allclose(model.predict_proba(table.X), np.tile(shares, (len(table.y), 1)), atol=bar, rtol=0)
 
 
@@ -252,12 +252,12 @@ FORMS = {
 
 @both
 @pytest.mark.parametrize("form", FORMS)
-def test_alpha_by_class(table, models, host, form):
+def test_alpha_by_class(table, models, library, form):
     alpha, expected = FORMS[form]
-    model = BOTH[host](focal_alpha=alpha).fit(table.X, NAMES[table.y], sample_weight=table.weight)
+    model = BOTH[library](focal_alpha=alpha).fit(table.X, NAMES[table.y], sample_weight=table.weight)
     same = form != "none"
     assert (
-        np.abs(model.decision_function(table.X) - models[host].decision_function(table.X)) < 1e-9
+        np.abs(model.decision_function(table.X) - models[library].decision_function(table.X)) < 1e-9
     ).all() == same
     link = MulticlassFocalLoss(3, 2.0, expected).link
     proba = link.inverse(model.decision_function(table.X))
@@ -266,21 +266,23 @@ def test_alpha_by_class(table, models, host, form):
 
 @weighted
 @both
-def test_alpha_from_counts_counts_weights(table, host, weighted):
+def test_alpha_from_counts_counts_weights(table, library, weighted):
     weight = table.weight if weighted else None
     counts = np.bincount(table.y, weights=weight)
     balanced = counts.sum() / (3 * counts)
     effective = (1 - 0.99) / (1 - 0.99**counts)
     for alpha, expected in (("balanced", balanced), (("effective", 0.99), 3 * effective / effective.sum())):
         fit = {"sample_weight": weight}
-        by_name = BOTH[host](focal_alpha=alpha).fit(table.X, table.y, **fit).decision_function(table.X)
-        by_number = BOTH[host](focal_alpha=expected).fit(table.X, table.y, **fit).decision_function(table.X)
+        by_name = BOTH[library](focal_alpha=alpha).fit(table.X, table.y, **fit).decision_function(table.X)
+        by_number = (
+            BOTH[library](focal_alpha=expected).fit(table.X, table.y, **fit).decision_function(table.X)
+        )
         assert_allclose(by_name, by_number, atol=1e-5, rtol=0)
 
 
 @both
-def test_predict_is_the_largest_focal_score(table, models, host):
-    model = models[host]
+def test_predict_is_the_largest_focal_score(table, models, library):
+    model = models[library]
     decision = model.decision_function(table.X)
     assert decision.shape == (len(table.y), 3)
     predicted = model.predict(table.X)
@@ -291,15 +293,15 @@ def test_predict_is_the_largest_focal_score(table, models, host):
     # α moves the decision, from the most probable class to the heavy one, and not the probabilities
     likely = NAMES[model.predict_proba(table.X).argmax(axis=1)]
     assert (predicted == "dog").sum() > (likely == "dog").sum()
-    plain = BOTH[host]().fit(table.X, NAMES[table.y], sample_weight=table.weight)
+    plain = BOTH[library]().fit(table.X, NAMES[table.y], sample_weight=table.weight)
     assert (predicted == "dog").sum() > (plain.predict(table.X) == "dog").sum()
     assert_array_equal(plain.predict(table.X), NAMES[plain.predict_proba(table.X).argmax(axis=1)])
 
 
 @both
-def test_alpha_of_class_weight_and_the_like(table, host):
-    """What the host has for class weights is α; XGBoost has nothing for many classes."""
-    if host == "xgboost":
+def test_alpha_of_class_weight_and_the_like(table, library):
+    """What the library has for class weights is α; XGBoost has nothing for many classes."""
+    if library == "xgboost":
         return
     counts = np.bincount(table.y)
     fitted = [
@@ -313,8 +315,10 @@ def test_alpha_of_class_weight_and_the_like(table, host):
             {"focal_alpha": counts.max() / counts},
         )
     ]
+    # the factor that the weights of focal_alpha share is taken out of the scale: LightGBM has nothing beside
+    # which it would show, but for a sum of Hessians of 1e-3 and rounding
     for ours, alpha in zip(fitted[::2], fitted[1::2], strict=True):
-        assert_allclose(ours, alpha, atol=1e-9, rtol=0)
+        assert_allclose(ours, alpha, atol=1e-7, rtol=0)
 
 
 # Probabilities
@@ -326,14 +330,14 @@ def expected_log_loss(truth, proba):
 
 
 @both
-def test_posteriors_are_the_true_probabilities(host):
+def test_posteriors_are_the_true_probabilities(library):
     """As good as those of γ=0, far better than the scores, and right in the mean."""
     train, test = make_classes(3, 4000), make_classes(4, 2000)
     own = None
     for gamma in (0.0, 0.5, 2.0, 5.0):
         for alpha in (None, "balanced"):
             params = {"n_estimators": 30, "learning_rate": 0.2, "focal_gamma": gamma, "focal_alpha": alpha}
-            model = BOTH[host](**params).fit(train.X, train.y)
+            model = BOTH[library](**params).fit(train.X, train.y)
             proba = model.predict_proba(test.X)
             assert_allclose(proba.sum(axis=1), 1.0, atol=1e-6)
             assert_allclose(proba.mean(axis=0), test.probability.mean(axis=0), atol=0.02)
@@ -347,9 +351,9 @@ def test_posteriors_are_the_true_probabilities(host):
 
 
 @both
-def test_ten_classes(host):
+def test_ten_classes(library):
     data, test = make_classes(5, 3000, 10), make_classes(6, 1000, 10)
-    model = BOTH[host](focal_alpha="balanced", n_estimators=15, learning_rate=0.2).fit(data.X, data.y)
+    model = BOTH[library](focal_alpha="balanced", n_estimators=15, learning_rate=0.2).fit(data.X, data.y)
     proba = model.predict_proba(test.X)
     assert proba.shape == (1000, 10)
     assert_allclose(proba.sum(axis=1), 1.0, atol=1e-5)
@@ -362,10 +366,10 @@ def test_ten_classes(host):
 
 
 @both
-def test_the_default_metric_is_the_focal_loss(table, validation, host):
+def test_the_default_metric_is_the_focal_loss(table, validation, library):
     y, labels = validation.y, NAMES[validation.y]
-    model = BOTH[host](focal_alpha=ALPHA)
-    fit = with_validation(host, validation, labels, validation.weight)
+    model = BOTH[library](focal_alpha=ALPHA)
+    fit = with_validation(library, validation, labels, validation.weight)
     model.fit(table.X, NAMES[table.y], sample_weight=table.weight, **fit)
     loss = MulticlassFocalLoss(3, 2.0, tuple(ALPHA.values()))
     expected = [
@@ -380,17 +384,17 @@ def test_the_default_metric_is_the_focal_loss(table, validation, host):
 
 
 @both
-def test_metrics_see_what_predict_and_predict_proba_return(table, validation, host):
-    names = {"xgboost": ["mlogloss", "merror", "auc"], "lightgbm": ["multi_logloss", "multi_error"]}[host]
+def test_metrics_see_what_predict_and_predict_proba_return(table, validation, library):
+    names = {"xgboost": ["mlogloss", "merror", "auc"], "lightgbm": ["multi_logloss", "multi_error"]}[library]
     labels, weight = NAMES[validation.y], validation.weight
     seen = []
 
     def spy(y_true, proba, sample_weight=None):
         seen.append((y_true.copy(), proba.copy(), sample_weight))
-        return 0.5 if host == "xgboost" else ("spy", 0.5, False)
+        return 0.5 if library == "xgboost" else ("spy", 0.5, False)
 
-    fit = with_validation(host, validation, labels, weight)
-    if host == "xgboost":
+    fit = with_validation(library, validation, labels, weight)
+    if library == "xgboost":
         model = focal_xgb(focal_alpha=ALPHA, eval_metric=[*names, spy])
     else:
         model = focal_lgb(focal_alpha=ALPHA)
@@ -402,7 +406,7 @@ def test_metrics_see_what_predict_and_predict_proba_return(table, validation, ho
     assert log[names[0]] == pytest.approx(log_loss(labels, proba, sample_weight=weight), rel=1e-5)
     wrong = model.predict(validation.X) != labels
     assert log[names[1]] == pytest.approx(np.average(wrong, weights=weight), abs=1e-6)
-    if host == "xgboost":
+    if library == "xgboost":
         area = roc_auc_score(labels, proba, multi_class="ovr", average="weighted", sample_weight=weight)
         assert log["auc"] == pytest.approx(area, abs=1e-6)
     y_true, last, given = seen[-1]
@@ -439,31 +443,31 @@ def test_auc_of_an_evaluation_set_that_lacks_a_class(table, validation):
 
 
 @both
-def test_early_stopping(table, validation, host):
+def test_early_stopping(table, validation, library):
     params = {"n_estimators": 300, "learning_rate": 0.5, "focal_alpha": ALPHA}
-    fit = with_validation(host, validation, NAMES[validation.y])
-    if host == "xgboost":
+    fit = with_validation(library, validation, NAMES[validation.y])
+    if library == "xgboost":
         params["early_stopping_rounds"] = 5
     else:
         fit["callbacks"] = [lightgbm.early_stopping(5, verbose=False)]
-    model = BOTH[host](**params).fit(table.X, NAMES[table.y], **fit)
-    best = (model.best_iteration + 1) if host == "xgboost" else model.best_iteration_
+    model = BOTH[library](**params).fit(table.X, NAMES[table.y], **fit)
+    best = (model.best_iteration + 1) if library == "xgboost" else model.best_iteration_
     values = log_of(model)["focal_loss"]
     assert 1 < best == np.argmin(values) + 1 < 100
     assert_array_equal(model.decision_function(table.X), first_trees(model, table.X, best))
-    if host == "xgboost":  # LightGBM drops the later trees
+    if library == "xgboost":  # LightGBM drops the later trees
         all_trees = first_trees(model, table.X, len(values))
         assert np.abs(model.decision_function(table.X) - all_trees).max() > 0.01
 
 
 @both
-def test_metrics_of_two_classes_are_refused(table, validation, host):
-    fit = with_validation(host, validation, validation.y)
-    if host == "xgboost":
+def test_metrics_of_two_classes_are_refused(table, validation, library):
+    fit = with_validation(library, validation, validation.y)
+    if library == "xgboost":
         with pytest.raises(
-            ValueError, match=r"among auc, focal_loss, merror, mlogloss for .*, got 'aucpr'\.$"
+            ValueError, match=r"among auc, aucpr, focal_loss, merror, mlogloss for .*, got 'logloss'\.$"
         ):
-            focal_xgb(eval_metric="aucpr").fit(table.X, table.y, **fit)
+            focal_xgb(eval_metric="logloss").fit(table.X, table.y, **fit)
     else:
         with pytest.raises(
             ValueError, match=r"among auc_mu, .* for these labels, got 'average_precision'\.$"
@@ -495,55 +499,55 @@ def test_shap_values_of_lightgbm_add_up(table, models):
 
 
 @both
-def test_slices_of_iterations(table, models, host):
+def test_slices_of_iterations(table, models, library):
     for n in (1, 4, 10):
-        short = BOTH[host](focal_alpha=ALPHA, n_estimators=n)
+        short = BOTH[library](focal_alpha=ALPHA, n_estimators=n)
         short.fit(table.X, NAMES[table.y], sample_weight=table.weight)
-        assert_array_equal(first_trees(models[host], table.X, n), short.decision_function(table.X))
-        part = {"iteration_range": (0, n)} if host == "xgboost" else {"num_iteration": n}
-        assert_array_equal(models[host].predict_proba(table.X, **part), short.predict_proba(table.X))
-        assert_array_equal(models[host].predict(table.X, **part), short.predict(table.X))
+        assert_array_equal(first_trees(models[library], table.X, n), short.decision_function(table.X))
+        part = {"iteration_range": (0, n)} if library == "xgboost" else {"num_iteration": n}
+        assert_array_equal(models[library].predict_proba(table.X, **part), short.predict_proba(table.X))
+        assert_array_equal(models[library].predict(table.X, **part), short.predict(table.X))
 
 
 @both
 @pytest.mark.parametrize("form", ["estimator", "booster", "file"])
-def test_warm_start(table, models, host, form, tmp_path):
+def test_warm_start(table, models, library, form, tmp_path):
     fit = {"X": table.X, "y": NAMES[table.y], "sample_weight": table.weight}
-    half = BOTH[host](focal_alpha=ALPHA, n_estimators=5).fit(**fit)
+    half = BOTH[library](focal_alpha=ALPHA, n_estimators=5).fit(**fit)
     previous = half
     if form == "booster":
-        previous = half.get_booster() if host == "xgboost" else half.booster_
+        previous = half.get_booster() if library == "xgboost" else half.booster_
     elif form == "file":
-        previous = tmp_path / ("half.ubj" if host == "xgboost" else "half.txt")
+        previous = tmp_path / ("half.ubj" if library == "xgboost" else "half.txt")
         half.save_model(previous)
-    name = "xgb_model" if host == "xgboost" else "init_model"
-    whole = BOTH[host](focal_alpha=ALPHA, n_estimators=5).fit(**fit, **{name: previous})
-    expected = models[host].decision_function(table.X)
-    assert_allclose(whole.decision_function(table.X), expected, atol=1e-6 if host == "xgboost" else 1e-12)
-    assert_allclose(whole.predict_proba(table.X), models[host].predict_proba(table.X), atol=1e-6)
-    if (host, form) != ("lightgbm", "booster"):  # it knows no labels
+    name = "xgb_model" if library == "xgboost" else "init_model"
+    whole = BOTH[library](focal_alpha=ALPHA, n_estimators=5).fit(**fit, **{name: previous})
+    expected = models[library].decision_function(table.X)
+    assert_allclose(whole.decision_function(table.X), expected, atol=1e-6 if library == "xgboost" else 1e-12)
+    assert_allclose(whole.predict_proba(table.X), models[library].predict_proba(table.X), atol=1e-6)
+    if (library, form) != ("lightgbm", "booster"):  # it knows no labels
         with pytest.raises(
             ValueError, match=rf"^{name} must have the classes of y, \[0, 1, 2\], got \['bird', "
         ):
-            BOTH[host]().fit(table.X, table.y, **{name: previous})
+            BOTH[library]().fit(table.X, table.y, **{name: previous})
 
 
 @both
-def test_warm_start_from_a_model_of_the_host(table, host):
-    """It knows no labels, but how many scores a row has."""
-    name = "xgb_model" if host == "xgboost" else "init_model"
-    make = {"xgboost": xgboost.XGBClassifier, "lightgbm": lightgbm.LGBMClassifier}[host]
-    params = {"n_estimators": 3, "n_jobs": 1, **({"verbose": -1} if host == "lightgbm" else {})}
+def test_warm_start_from_a_model_of_the_library(table, library):
+    """It knows no labels, but how many scores a row has; its scores are log-odds."""
+    name = "xgb_model" if library == "xgboost" else "init_model"
+    make = {"xgboost": xgboost.XGBClassifier, "lightgbm": lightgbm.LGBMClassifier}[library]
+    params = {"n_estimators": 3, "n_jobs": 1, **({"verbose": -1} if library == "lightgbm" else {})}
     own = make(**params).fit(table.X, table.y)
-    model = BOTH[host]().fit(table.X, table.y, **{name: own})
+    model = BOTH[library](focal_link="logit").fit(table.X, table.y, **{name: own})
     assert_allclose(first_trees(model, table.X, 3), first_trees(own, table.X, 3), atol=1e-6)
     two = make(**params).fit(table.X, table.y > 0)
-    booster = two.get_booster() if host == "xgboost" else two.booster_
+    booster = two.get_booster() if library == "xgboost" else two.booster_
     with pytest.raises(ValueError, match=rf"^{name} must have 3 scores a row for this y, got 1\.$"):
-        BOTH[host]().fit(table.X, table.y, **{name: booster})
-    booster = own.get_booster() if host == "xgboost" else own.booster_
+        BOTH[library](focal_link="logit").fit(table.X, table.y, **{name: booster})
+    booster = own.get_booster() if library == "xgboost" else own.booster_
     with pytest.raises(ValueError, match=rf"^{name} must have 1 scores a row for this y, got 3\.$"):
-        BOTH[host]().fit(table.X, table.y > 0, **{name: booster})
+        BOTH[library](focal_link="logit").fit(table.X, table.y > 0, **{name: booster})
 
 
 # Scores to start from
@@ -564,7 +568,7 @@ def test_base_margin_of_xgboost(table, models):
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_init_score_of_lightgbm(table, validation, models, flat):
-    """The host's flat form is class after class."""
+    """The library's flat form is class after class."""
     loss = MulticlassFocalLoss(3, 2.0, tuple(ALPHA.values()))
     start = np.tile(loss.fit_intercept_only(table.y, table.weight), (len(table.y), 1))
     given = start.ravel(order="F") if flat else start
@@ -599,7 +603,7 @@ def test_init_score_of_another_shape(table, shape):
 
 @pytest.mark.parametrize("gamma", [2.0, 5.0])
 @both
-def test_majorizing_learns_from_a_wrong_start(host, gamma):
+def test_majorizing_learns_from_a_wrong_start(library, gamma):
     rng = np.random.default_rng(0)
     y = rng.choice(3, p=[0.97, 0.02, 0.01], size=3000)
     X = rng.normal(size=(3000, 4))
@@ -612,7 +616,7 @@ def test_majorizing_learns_from_a_wrong_start(host, gamma):
         params = {"focal_gamma": gamma, "hessian": hessian, "n_estimators": 20, "learning_rate": 0.3}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".* grew no split", UserWarning)
-            if host == "xgboost":
+            if library == "xgboost":
                 model = focal_xgb(**params).fit(X, y, base_margin=start)
                 raw = model.decision_function(X, base_margin=start)
             else:
@@ -630,21 +634,23 @@ def test_majorizing_learns_from_a_wrong_start(host, gamma):
 SUFFIXES = [("xgboost", "json"), ("xgboost", "ubj"), ("lightgbm", "txt")]
 
 
-@pytest.mark.parametrize(("host", "suffix"), SUFFIXES)
-def test_a_saved_model_is_restored(table, models, host, suffix, tmp_path):
+@pytest.mark.parametrize(("library", "suffix"), SUFFIXES)
+def test_a_saved_model_is_restored(table, models, library, suffix, tmp_path):
     path = tmp_path / f"model.{suffix}"
-    models[host].save_model(path)
-    restored = (FocalXGBClassifier if host == "xgboost" else FocalLGBMClassifier)()
+    models[library].save_model(path)
+    restored = (FocalXGBClassifier if library == "xgboost" else FocalLGBMClassifier)()
     restored.load_model(path)
-    assert_array_equal(restored.predict_proba(table.X), models[host].predict_proba(table.X))
-    assert_array_equal(restored.predict(table.X), models[host].predict(table.X))
+    assert_array_equal(restored.predict_proba(table.X), models[library].predict_proba(table.X))
+    assert_array_equal(restored.predict(table.X), models[library].predict(table.X))
     assert_array_equal(restored.classes_, NAMES)
     assert restored.n_classes_ == 3
     assert restored.get_params()["focal_alpha"] == ALPHA
     # a later fit is focal again, from the same start
-    restored.set_params(**{k: v for k, v in models[host].get_params().items() if not k.startswith("focal_")})
+    restored.set_params(
+        **{k: v for k, v in models[library].get_params().items() if not k.startswith("focal_")}
+    )
     restored.fit(table.X, NAMES[table.y], sample_weight=table.weight)
-    assert_array_equal(restored.predict_proba(table.X), models[host].predict_proba(table.X))
+    assert_array_equal(restored.predict_proba(table.X), models[library].predict_proba(table.X))
 
 
 ALONE = {
@@ -669,29 +675,29 @@ ALONE = {
 
 
 @both
-def test_a_saved_model_stands_alone(table, models, host, tmp_path):
-    """In a process that has the host alone it predicts softmax(z)."""
-    suffixes = [suffix for of_host, suffix in SUFFIXES if of_host == host]
+def test_a_saved_model_stands_alone(table, models, library, tmp_path):
+    """In a process that has the library alone it predicts softmax(z)."""
+    suffixes = [suffix for of_library, suffix in SUFFIXES if of_library == library]
     for suffix in suffixes:
-        models[host].save_model(tmp_path / f"model.{suffix}")
+        models[library].save_model(tmp_path / f"model.{suffix}")
     np.save(tmp_path / "X.npy", table.X)
-    script = textwrap.dedent(ALONE[host])
+    script = textwrap.dedent(ALONE[library])
     script += 'import sys; assert not any(name.startswith("focal_gbm") for name in sys.modules)\n'
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
-    score = softmax(models[host].decision_function(table.X).astype(np.float64), axis=1)
-    bar = {"xgboost": 1e-6, "lightgbm": 1e-12}[host]
+    score = softmax(models[library].decision_function(table.X).astype(np.float64), axis=1)
+    bar = {"xgboost": 1e-6, "lightgbm": 1e-12}[library]
     for suffix in suffixes:
         assert_allclose(np.load(tmp_path / f"alone-{suffix}.npy"), score, atol=bar, rtol=0)
         assert_allclose(np.load(tmp_path / f"estimator-{suffix}.npy"), score, atol=bar, rtol=0)
 
 
 @both
-def test_pickle_and_clone(table, models, host):
-    restored = pickle.loads(pickle.dumps(models[host]))
-    assert_array_equal(restored.predict_proba(table.X), models[host].predict_proba(table.X))
-    again = clone(models[host]).fit(table.X, NAMES[table.y], sample_weight=table.weight)
-    assert_array_equal(again.predict_proba(table.X), models[host].predict_proba(table.X))
+def test_pickle_and_clone(table, models, library):
+    restored = pickle.loads(pickle.dumps(models[library]))
+    assert_array_equal(restored.predict_proba(table.X), models[library].predict_proba(table.X))
+    again = clone(models[library]).fit(table.X, NAMES[table.y], sample_weight=table.weight)
+    assert_array_equal(again.predict_proba(table.X), models[library].predict_proba(table.X))
 
 
 # scikit-learn
@@ -701,24 +707,24 @@ def test_pickle_and_clone(table, models, host):
 @pytest.mark.parametrize(
     "params", [{}, {"eval_metric": ["mlogloss", "focal_loss"]}, {"base_score": 0.3}], ids=str
 )
-def test_parameters_set_after_a_fit_wait_for_the_next(table, host, params):
+def test_parameters_set_after_a_fit_wait_for_the_next(table, library, params):
     """XGBoost hands them to the fitted booster, which has another objective, start and metric."""
-    if host == "lightgbm" and params:
+    if library == "lightgbm" and params:
         return
-    model = BOTH[host](**params).fit(table.X, table.y)
+    model = BOTH[library](**params).fit(table.X, table.y)
     proba, score = model.predict_proba(table.X), softmax(model.decision_function(table.X), axis=1)
     model.set_params(focal_gamma=0.5, focal_alpha="balanced", learning_rate=0.5, n_jobs=2)
     assert_array_equal(model.predict_proba(table.X), proba)
     assert_allclose(model.set_params(probability="score").predict_proba(table.X), score, atol=1e-6)
     model.set_params(probability="posterior").fit(table.X, table.y)
-    expected = BOTH[host](**params, focal_gamma=0.5, focal_alpha="balanced", learning_rate=0.5)
+    expected = BOTH[library](**params, focal_gamma=0.5, focal_alpha="balanced", learning_rate=0.5)
     expected.fit(table.X, table.y)
     assert_array_equal(model.predict_proba(table.X), expected.predict_proba(table.X))
 
 
 @both
-def test_grid_search_and_cross_validation(table, host):
-    model = BOTH[host](n_estimators=5)
+def test_grid_search_and_cross_validation(table, library):
+    model = BOTH[library](n_estimators=5)
     grid = {"focal_gamma": [0.0, 2.0], "focal_alpha": [None, "balanced", ALPHA]}
     search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=3, error_score="raise")
     search.fit(table.X, NAMES[table.y])
@@ -735,7 +741,7 @@ def test_grid_search_and_cross_validation(table, host):
 
 
 def test_weights_are_copies_in_a_small_table_of_xgboost():
-    """To the last bit, as the host's sums of so few gradients are exact."""
+    """To the last bit, as the library's sums of so few gradients are exact."""
     data = make_classes(7, 150)
     copies = np.random.default_rng(0).integers(1, 4, 150)
     many = np.repeat(np.arange(150), copies)
@@ -747,17 +753,17 @@ def test_weights_are_copies_in_a_small_table_of_xgboost():
 
 
 @both
-def test_weights_are_copies_in_the_start_alpha_and_metric(table, validation, host):
+def test_weights_are_copies_in_the_start_alpha_and_metric(table, validation, library):
     copies = np.random.default_rng(0).integers(1, 4, len(validation.y))
     many = np.repeat(np.arange(len(validation.y)), copies)
     train_copies = np.random.default_rng(1).integers(1, 4, len(table.y))
     train = np.repeat(np.arange(len(table.y)), train_copies)
     params = {"n_estimators": 1, "learning_rate": 1e-3, "max_depth": 1, "focal_alpha": "balanced"}
-    fit = with_validation(host, validation, validation.y, copies)
-    one = BOTH[host](**params).fit(table.X, table.y, sample_weight=train_copies, **fit)
+    fit = with_validation(library, validation, validation.y, copies)
+    one = BOTH[library](**params).fit(table.X, table.y, sample_weight=train_copies, **fit)
     repeated = validation._replace(X=validation.X[many])
-    fit = with_validation(host, repeated, validation.y[many])
-    other = BOTH[host](**params).fit(table.X[train], table.y[train], **fit)
+    fit = with_validation(library, repeated, validation.y[many])
+    other = BOTH[library](**params).fit(table.X[train], table.y[train], **fit)
     assert_allclose(
         one.predict_proba(table.X).mean(axis=0), other.predict_proba(table.X).mean(axis=0), atol=1e-4
     )
@@ -789,11 +795,11 @@ def test_trees_of_all_classes(table, tmp_path):
 
 @both
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_a_model_without_a_split_says_which_hessian_a_leaf_can_have(table, host, gamma):
+def test_a_model_without_a_split_says_which_hessian_a_leaf_can_have(table, library, gamma):
     """The least weight is compared with the Hessians of one class, the most there is at the start."""
     loss = MulticlassFocalLoss(3, gamma)
     start = np.tile(loss.fit_intercept_only(table.y), (len(table.y), 1))
-    factor = 2.0 if host == "xgboost" else 1.5
+    factor = 2.0 if library == "xgboost" else 1.5
     second = loss.gradient_hessian(table.y, start, hessian="floored", hessian_factor=factor)[1]
     total = second.sum(axis=0).max()
     params = {"focal_gamma": gamma, "focal_scale": 1.0}
@@ -801,7 +807,7 @@ def test_a_model_without_a_split_says_which_hessian_a_leaf_can_have(table, host,
         rf"grew no split in any tree.* Lower min_child_weight: .* together have {total:.3g} at the start"
     )
     with pytest.warns(UserWarning, match=message):
-        BOTH[host](**params, min_child_weight=0.51 * total).fit(table.X, table.y)
+        BOTH[library](**params, min_child_weight=0.51 * total).fit(table.X, table.y)
 
 
 @strategies
@@ -813,25 +819,25 @@ def test_no_split_in_trees_of_xgboost(table, strategy):
 
 
 @both
-def test_a_class_that_training_did_not_see(table, host):
+def test_a_class_that_training_did_not_see(table, library):
     there = table.y < 2
-    fit = with_validation(host, table, NAMES[table.y])
+    fit = with_validation(library, table, NAMES[table.y])
     with pytest.raises(ValueError, match=r"must hold only labels seen in y, \['bird', 'cat'\], got dog\.$"):
-        BOTH[host]().fit(table.X[there], NAMES[table.y[there]], **fit)
+        BOTH[library]().fit(table.X[there], NAMES[table.y[there]], **fit)
 
 
 @both
-def test_a_class_missing_from_a_training_fold(table, host):
+def test_a_class_missing_from_a_training_fold(table, library):
     """Without α the classes there are trained; α by label says what is wrong."""
     there = table.y < 2
     X, labels = table.X[there], NAMES[table.y[there]]
-    model = BOTH[host](focal_alpha="balanced").fit(X, labels)
+    model = BOTH[library](focal_alpha="balanced").fit(X, labels)
     assert_array_equal(model.classes_, NAMES[:2])
     assert model.predict_proba(table.X).shape == (len(table.y), 2)
     with pytest.raises(ValueError, match=r"classes \['bird', 'cat'\], got .* for the unknown \['dog'\]\.$"):
-        BOTH[host](focal_alpha=ALPHA).fit(X, labels)
+        BOTH[library](focal_alpha=ALPHA).fit(X, labels)
     with pytest.raises(ValueError, match=r"focal_alpha must hold 2 positive numbers, one a class, got"):
-        BOTH[host](focal_alpha=[0.5, 1.0, 3.0]).fit(X, labels)
+        BOTH[library](focal_alpha=[0.5, 1.0, 3.0]).fit(X, labels)
 
 
 @both
@@ -848,40 +854,39 @@ def test_a_class_missing_from_a_training_fold(table, host):
         ({"bird": 1.0, "cat": 1.0}, r"got none for \['dog'\]"),
     ],
 )
-def test_alpha_that_does_not_fit_the_classes(table, host, alpha, message):
+def test_alpha_that_does_not_fit_the_classes(table, library, alpha, message):
     with pytest.raises(ValueError, match=message):
-        BOTH[host](focal_alpha=alpha).fit(table.X, NAMES[table.y])
+        BOTH[library](focal_alpha=alpha).fit(table.X, NAMES[table.y])
 
 
 @both
-def test_labels_with_a_gap(table, host):
+def test_labels_with_a_gap(table, library):
     """Labels are names, also where they look like codes."""
     numbers = np.array([0, 1, 3])
-    model = BOTH[host]().fit(table.X, numbers[table.y])
+    model = BOTH[library]().fit(table.X, numbers[table.y])
     assert_array_equal(model.classes_, numbers)
     assert_array_equal(np.unique(model.predict(table.X)), numbers)
-    codes = BOTH[host]().fit(table.X, table.y)
+    codes = BOTH[library]().fit(table.X, table.y)
     assert_array_equal(model.predict_proba(table.X), codes.predict_proba(table.X))
     with pytest.raises(ValueError, match=r"must hold only labels seen in y, \[0, 1, 3\], got 2\.$"):
-        BOTH[host]().fit(table.X, numbers[table.y], **with_validation(host, table, table.y))
+        BOTH[library]().fit(table.X, numbers[table.y], **with_validation(library, table, table.y))
 
 
 @both
-def test_a_class_without_weight(table, host):
-    with pytest.raises(
-        ValueError, match=r"^sample_weight must leave every class some weight, got none for 'dog'\.$"
-    ):
-        BOTH[host]().fit(table.X, NAMES[table.y], sample_weight=(table.y < 2).astype(float))
+def test_a_class_without_weight(table, library):
+    """It is taken, as in the library, and never predicted."""
+    model = BOTH[library]().fit(table.X, NAMES[table.y], sample_weight=(table.y < 2).astype(float))
+    assert model.predict_proba(table.X)[:, list(model.classes_).index(NAMES[2])].max() < 1e-3
 
 
 @both
-def test_scale_pos_weight_is_for_two_classes(table, host):
+def test_scale_pos_weight_is_for_two_classes(table, library):
     with pytest.raises(ValueError, match=r"^scale_pos_weight is for two classes, got 3: use focal_alpha\.$"):
-        BOTH[host](scale_pos_weight=2.0).fit(table.X, table.y)
+        BOTH[library](scale_pos_weight=2.0).fit(table.X, table.y)
 
 
 @both
-def test_num_class_is_taken_from_y(table, host):
-    BOTH[host](num_class=3, n_estimators=1).fit(table.X, table.y)
+def test_num_class_is_taken_from_y(table, library):
+    BOTH[library](num_class=3, n_estimators=1).fit(table.X, table.y)
     with pytest.raises(ValueError, match=r"^num_class is taken from y, got 4\.$"):
-        BOTH[host](num_class=4).fit(table.X, table.y)
+        BOTH[library](num_class=4).fit(table.X, table.y)

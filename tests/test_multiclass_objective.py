@@ -159,7 +159,7 @@ def test_the_same_object_after_another_training_set(data, train, _native, librar
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 @pytest.mark.parametrize("hessian", ["exact", "floored", "majorizing"])
-def test_results_are_those_of_the_loss_in_the_librarys_form(data, library, hessian):
+def test_results_are_those_of_the_loss_in_the_librarys_form(data, library, hessian, kernel):
     dtype, order = {"xgboost": (np.float32, "C"), "lightgbm": (np.float64, "F")}[library]
     z = np.random.default_rng(0).uniform(-4, 4, (len(data.y), N_CLASSES)).astype(dtype)
     loss = MulticlassFocalLoss(N_CLASSES, 1.5, ALPHA)
@@ -177,8 +177,9 @@ def test_results_are_those_of_the_loss_in_the_librarys_form(data, library, hessi
         for a, b in zip(result, expected, strict=True):
             assert a.dtype == np.float32
             assert a.flags[f"{order}_CONTIGUOUS"]
-            # weights are multiplied in the precision of z; XGBoost's small tables have bits to spare
-            assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+            # weights are multiplied in the precision of z; XGBoost's small tables have bits to spare, and
+            # an exact Hessian that is rounded on another way is a difference of the size of the gradient
+            assert_allclose(a, b, rtol=2e-6, atol=1e-7 if kernel == "numpy" else 5e-7)
 
 
 @pytest.mark.parametrize("library", OBJECTIVES)
@@ -189,7 +190,15 @@ def test_the_library_counts_and_not_the_type_of_the_scores(data, library, dtype)
     for result in (objective(data.y, z), objective.bind(data.y, None)(z)):
         assert all(a.flags[{"xgboost": "C_CONTIGUOUS", "lightgbm": "F_CONTIGUOUS"}[library]] for a in result)
         p = softmax(z.astype(np.float64), axis=1)
-        assert_allclose(result[1], FACTOR[library] * p * (1 - p), rtol=4e-6)
+        assert_allclose(result[1], FACTOR[library] * p * (1 - p), rtol=1e-5)
+
+
+@pytest.mark.parametrize("library", OBJECTIVES)
+def test_hessian_factor_is_of_many_classes_alone(library):
+    assert OBJECTIVES[library]().hessian_factor == 1.0
+    assert OBJECTIVES[library](MultilabelFocalLoss((BinaryFocalLoss(),) * 3)).hessian_factor == 1.0
+    three = OBJECTIVES[library](MulticlassFocalLoss(3))
+    assert three.hessian_factor == {"xgboost": 2.0, "lightgbm": 1.5}[library]
 
 
 def test_scale_multiplies_gradient_and_hessian(data):
@@ -242,7 +251,11 @@ def test_metric_in_the_libraries_classes(data, weighted):
     weight = data.weight if weighted else None
     loss = MulticlassFocalLoss(N_CLASSES, 2.0, ALPHA)
     model = xgboost.XGBClassifier(
-        **XGB, n_estimators=ROUNDS, n_jobs=1, objective=FocalXGBObjective(loss), eval_metric=FocalXGBMetric(loss)
+        **XGB,
+        n_estimators=ROUNDS,
+        n_jobs=1,
+        objective=FocalXGBObjective(loss),
+        eval_metric=FocalXGBMetric(loss),
     )
     weights = {"sample_weight_eval_set": [weight]} if weighted else {}
     model.fit(data.X, data.y, sample_weight=weight, eval_set=[(data.X, data.y)], verbose=False, **weights)
@@ -250,7 +263,9 @@ def test_metric_in_the_libraries_classes(data, weighted):
     expected = np.average(loss.loss(data.y, margin), weights=weight)
     assert model.evals_result()["validation_0"]["focal_loss"][-1] == pytest.approx(expected, abs=1e-6)
 
-    model = lightgbm.LGBMClassifier(**LGB, n_estimators=ROUNDS, objective=FocalLGBMObjective(loss), metric="None")
+    model = lightgbm.LGBMClassifier(
+        **LGB, n_estimators=ROUNDS, objective=FocalLGBMObjective(loss), metric="None"
+    )
     weights = {"eval_sample_weight": [weight]} if weighted else {}
     model.fit(
         data.X, data.y, sample_weight=weight, eval_X=data.X.copy(), eval_y=data.y,
@@ -415,7 +430,9 @@ def test_each_label_has_its_own_loss_and_scale(labels):
     objective = FocalXGBObjective(MultilabelFocalLoss(columns), "floored", (0.5, 1.0, 2.0))
     result = objective(labels.y, z, labels.weight)
     for j, column in enumerate(columns):
-        single = FocalXGBObjective(column, "floored", objective.scale[j])(labels.y[:, j], z[:, j], labels.weight)
+        single = FocalXGBObjective(column, "floored", objective.scale[j])(
+            labels.y[:, j], z[:, j], labels.weight
+        )
         for a, b in zip(result, single, strict=True):
             assert_array_equal(a[:, j], b)
 

@@ -34,8 +34,8 @@ ROWS = st.integers(30, 200)
 SEEDS = st.integers(0, 10**6)
 
 each_kind = pytest.mark.parametrize(
-    ("host", "kind"),
-    [(host, kind) for host in BOTH for kind in LABELS if (host, kind) != ("lightgbm", "multilabel")],
+    ("library", "kind"),
+    [(library, kind) for library in BOTH for kind in LABELS if (library, kind) != ("lightgbm", "multilabel")],
 )
 
 
@@ -77,9 +77,9 @@ def alpha_of(alpha, labels):
     return np.linspace(1.0, 3.0, len(labels)).tolist()
 
 
-def small(host, **params):
-    of_host = {"min_child_weight": 0.0} if host == "xgboost" else {"min_child_samples": 2}
-    return BOTH[host](**{"n_estimators": 3, **of_host, **params})
+def small(library, **params):
+    of_library = {"min_child_weight": 0.0} if library == "xgboost" else {"min_child_samples": 2}
+    return BOTH[library](**{"n_estimators": 3, **of_library, **params})
 
 
 @each_kind
@@ -89,13 +89,13 @@ def small(host, **params):
     how=st.sampled_from(["F", "strided", "reversed", "read-only"]),
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.uint8]),
 )  # fmt: skip
-def test_layout_does_not_matter(host, kind, data, seed, n_rows, gamma, alpha, how, dtype):
+def test_layout_does_not_matter(library, kind, data, seed, n_rows, gamma, alpha, how, dtype):
     labels = data.draw(LABELS[kind])
     X, y, weight = table_of(seed, n_rows, labels)
     X = np.clip(X * 30 + 100, 0, 250).astype(dtype)
     params = {"focal_gamma": gamma, "focal_alpha": alpha_of(alpha, labels)}
-    plain = small(host, **params).fit(X, y, sample_weight=weight)
-    other = small(host, **params)
+    plain = small(library, **params).fit(X, y, sample_weight=weight)
+    other = small(library, **params)
     other_y = layout(y, how) if how == "read-only" or y.ndim == 2 else y
     other.fit(layout(X, how), other_y, sample_weight=weight[::-1][::-1])
     assert_array_equal(other.predict_proba(layout(X, how)), plain.predict_proba(X))
@@ -107,14 +107,14 @@ def test_layout_does_not_matter(host, kind, data, seed, n_rows, gamma, alpha, ho
 @each_kind
 @settings(max_examples=15)
 @given(data=st.data(), seed=SEEDS, n_rows=ROWS, gamma=GAMMAS)
-def test_odd_indices_of_pandas_do_not_matter(host, kind, data, seed, n_rows, gamma):
+def test_odd_indices_of_pandas_do_not_matter(library, kind, data, seed, n_rows, gamma):
     X, y, weight = table_of(seed, n_rows, data.draw(LABELS[kind]))
     index = np.random.default_rng(seed).permutation(n_rows) // 2 - 5  # unsorted, twice each, negative
     frame = pd.DataFrame(X, index=index, columns=list("abc"))
     target = (pd.Series if y.ndim == 1 else pd.DataFrame)(y, index=index[::-1])
-    model = small(host, focal_gamma=gamma)
+    model = small(library, focal_gamma=gamma)
     model.fit(frame, target, sample_weight=pd.Series(weight))
-    plain = small(host, focal_gamma=gamma).fit(X, y, sample_weight=weight)
+    plain = small(library, focal_gamma=gamma).fit(X, y, sample_weight=weight)
     assert_array_equal(model.predict_proba(frame), plain.predict_proba(X))
     assert_array_equal(model.predict(frame), plain.predict(X))
 
@@ -124,16 +124,16 @@ def test_odd_indices_of_pandas_do_not_matter(host, kind, data, seed, n_rows, gam
 @given(
     data=st.data(), seed=SEEDS, n_rows=ROWS, gamma=GAMMAS, alpha=ALPHAS,
     hessian=st.sampled_from(["floored", "exact", "majorizing"]),
-    probability=st.sampled_from(["posterior", "score"]), scale=st.sampled_from(["host", 1.0, 0.25]),
+    probability=st.sampled_from(["posterior", "score"]), scale=st.sampled_from(["log-loss", 1.0, 0.25]),
 )  # fmt: skip
-def test_round_trips(host, kind, data, seed, n_rows, gamma, alpha, hessian, probability, scale):
+def test_round_trips(library, kind, data, seed, n_rows, gamma, alpha, hessian, probability, scale):
     labels = data.draw(LABELS[kind])
     params = {
         "focal_gamma": gamma, "focal_alpha": alpha_of(alpha, labels), "hessian": hessian,
         "probability": probability, "focal_scale": scale,
     }  # fmt: skip
     X, y, weight = table_of(seed, n_rows, labels)
-    model = small(host, **params).fit(X, y, sample_weight=weight)
+    model = small(library, **params).fit(X, y, sample_weight=weight)
     p = model.predict_proba(X)
     assert np.isfinite(p).all()
     if kind != "multilabel":
@@ -142,12 +142,12 @@ def test_round_trips(host, kind, data, seed, n_rows, gamma, alpha, hessian, prob
     copy = clone(model)
     assert {name: copy.get_params()[name] for name in params} == params
     assert_array_equal(copy.fit(X, y, sample_weight=weight).predict_proba(X), p)
-    other = small(host).set_params(**params)
+    other = small(library).set_params(**params)
     assert_array_equal(other.fit(X, y, sample_weight=weight).predict_proba(X), p)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / ("model.ubj" if host == "xgboost" else "model.txt")
+        path = Path(folder) / ("model.ubj" if library == "xgboost" else "model.txt")
         model.save_model(path)
-        restored = BOTH[host]()
+        restored = BOTH[library]()
         restored.load_model(path)
     assert_array_equal(restored.predict_proba(X), p)
     assert_array_equal(restored.predict(X), model.predict(X))
@@ -158,13 +158,13 @@ def test_round_trips(host, kind, data, seed, n_rows, gamma, alpha, hessian, prob
 @each_kind
 @settings(max_examples=15)
 @given(data=st.data(), seed=SEEDS, n_rows=ROWS, weighted=st.booleans())
-def test_gamma_zero_is_the_host(host, kind, data, seed, n_rows, weighted):
+def test_gamma_zero_is_the_library(library, kind, data, seed, n_rows, weighted):
     X, y, weight = table_of(seed, n_rows, data.draw(LABELS[kind]))
     codes = y if kind == "multilabel" else np.unique(y, return_inverse=True)[1]
     # Rows of one gradient make splits of one gain, between which XGBoost decides by the last bit
-    fit = {"sample_weight": weight} if weighted or host == "xgboost" else {}
+    fit = {"sample_weight": weight} if weighted or library == "xgboost" else {}
     params = {"n_estimators": 3, "n_jobs": 1}
-    if host == "xgboost":
+    if library == "xgboost":
         params |= {"max_depth": 3, "min_child_weight": 0.0}
         ours = focal_xgb(focal_gamma=0.0, **params).fit(X, y, **fit)
         # Its own start is a Newton step for two classes, and for more that of shares to which it adds 1e-6
@@ -174,7 +174,7 @@ def test_gamma_zero_is_the_host(host, kind, data, seed, n_rows, weighted):
         params |= {"num_leaves": 7, "min_child_samples": 2, "verbose": -1}
         ours = focal_lgb(focal_gamma=0.0, **params).fit(X, y, **fit)
         own = lightgbm.LGBMClassifier(**params).fit(X, codes, **fit)
-        # the host multiplies weights into its gradients in float32
+        # the library multiplies weights into its gradients in float32
         raw, tolerance = own.predict(X, raw_score=True), 1e-6 if weighted else 1e-9
     assert_allclose(ours.decision_function(X), raw, atol=tolerance, rtol=0)
     assert_allclose(ours.predict_proba(X), own.predict_proba(X), atol=3e-6, rtol=0)
@@ -183,7 +183,7 @@ def test_gamma_zero_is_the_host(host, kind, data, seed, n_rows, weighted):
 @each_kind
 @settings(max_examples=15)
 @given(data=st.data(), seed=SEEDS, n_rows=st.integers(30, 120), gamma=GAMMAS, alpha=ALPHAS)
-def test_whole_weights_are_copies(host, kind, data, seed, n_rows, gamma, alpha):
+def test_whole_weights_are_copies(library, kind, data, seed, n_rows, gamma, alpha):
     """To the last bit of an XGBoost model, whose sums of so few gradients are exact.
 
     LightGBM counts rows for its bins and leaves: of its models the start, and with it α.
@@ -192,11 +192,11 @@ def test_whole_weights_are_copies(host, kind, data, seed, n_rows, gamma, alpha):
     X, y, _ = table_of(seed, n_rows, labels)
     weight = np.random.default_rng(seed + 1).integers(1, 9, n_rows)
     many = np.repeat(np.arange(n_rows), weight)
-    start_only = {"learning_rate": 1e-12} if host == "lightgbm" else {}
-    model = small(host, focal_gamma=gamma, focal_alpha=alpha_of(alpha, labels), **start_only)
+    start_only = {"learning_rate": 1e-12} if library == "lightgbm" else {}
+    model = small(library, focal_gamma=gamma, focal_alpha=alpha_of(alpha, labels), **start_only)
     weighted = clone(model).fit(X, y, sample_weight=weight).predict_proba(X)
     repeated = clone(model).fit(X[many], y[many]).predict_proba(X)
-    assert_allclose(weighted, repeated, atol=0 if host == "xgboost" else 1e-9, rtol=0)
+    assert_allclose(weighted, repeated, atol=0 if library == "xgboost" else 1e-9, rtol=0)
 
 
 # Of the losses

@@ -1,4 +1,4 @@
-"""Saved models: alone with the plain host in a fresh process, restored as estimators, trained further."""
+"""Saved models: alone with the plain library in a fresh process, restored as estimators, trained further."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def frame():
     return X, (table.y ^ X["c"].isin(["b", "g"])).to_numpy()
 
 
-# Alone with the plain host
+# Alone with the plain library
 
 XGB_ALONE = """
 import sys, json, numpy as np, pandas as pd, xgboost
@@ -60,7 +60,7 @@ assert not any(name.startswith("focal") for name in sys.modules)
 
 
 def run_alone(script, jobs, folder):
-    """Predict in one fresh process that knows the host alone; each job's result is returned."""
+    """Predict in one fresh process that knows the library alone; each job's result is returned."""
     for i, job in enumerate(jobs):
         job["out"] = str(folder / f"{i}.npy")
     (folder / "jobs.json").write_text(json.dumps(jobs))
@@ -140,12 +140,12 @@ def test_lightgbm_stands_alone(table, validation, frame, tmp_path):
             stop = lightgbm.early_stopping(4, verbose=False)
             fit = {"eval_X": validation.X, "eval_y": validation.y, "callbacks": [stop]}
         model.fit(table.X, table.y, **fit)
-        add(model, table.X, kind, "host")
+        add(model, table.X, kind, "library")
         add(model, table.X, kind, "own", (0, 3))
     X, y = frame
     for params in ({}, {"linear_tree": True}):
         model = focal_lgb(**params).fit(X, y)
-        for how in ("own", "host"):
+        for how in ("own", "library"):
             add(model, X, f"categories-{len(params)}", how)
     for found, p in zip(run_alone(LGB_ALONE, jobs, tmp_path), expected, strict=True):
         assert_allclose(found, p, atol=1e-12, rtol=0)
@@ -251,7 +251,7 @@ def test_a_restored_model_saves_the_same_file(make, table, tmp_path):
     first, second = ((tmp_path / f"{i}.{ending}").read_text(encoding="utf-8") for i in (1, 2))
     if make is focal_xgb:
         assert first == second
-    else:  # the host adds parameters of training to a model that it trained
+    else:  # the library adds parameters of training to a model that it trained
         assert first.partition("\nparameters:")[0] == second.partition("\nparameters:")[0]
 
 
@@ -370,7 +370,8 @@ def test_gblinear_is_restored(table, tmp_path):
 
 @pytest.mark.parametrize("fitted", [False, True], ids=["unfitted", "fitted"])
 @pytest.mark.parametrize(
-    "kind", ["host", "host ubj", "other host", "other estimator", "text", "binary", "cut off", "no file"]
+    "kind",
+    ["library", "library ubj", "other library", "other estimator", "text", "binary", "cut off", "no file"],
 )
 def test_other_files_are_refused(make, table, kind, fitted, tmp_path):
     path = tmp_path / "file"
@@ -378,13 +379,13 @@ def test_other_files_are_refused(make, table, kind, fitted, tmp_path):
     lgb = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1).fit(table.X, table.y)
     other = focal_lgb if make is focal_xgb else focal_xgb
     message = r"(cannot be read as a model of|was not saved by)"
-    if kind == "host ubj":
+    if kind == "library ubj":
         path = tmp_path / "file.ubj"
         xgb.save_model(path)
-    elif (kind == "host") == (make is focal_xgb) and kind in ("host", "other host"):
+    elif (kind == "library") == (make is focal_xgb) and kind in ("library", "other library"):
         path = tmp_path / "file.json"
         xgb.save_model(path)
-    elif kind in ("host", "other host"):
+    elif kind in ("library", "other library"):
         lgb.booster_.save_model(path)
     elif kind == "other estimator":
         path = tmp_path / f"file.{suffix(other)}"
@@ -414,13 +415,25 @@ def test_other_files_are_refused(make, table, kind, fitted, tmp_path):
         assert_array_equal(model.predict_proba(table.X), before)
 
 
+def of_loss(loss):
+    """A saved state with this loss and nothing else that is wrong."""
+    parameters = (
+        '{"focal_gamma": 2.0, "focal_alpha": null, "margin_loss": null, "focal_scale": "log-loss", '
+        '"hessian": "floored", "probability": "posterior"}'
+    )
+    classes = '{"dtype": "<i8", "values": [0, 1]}'
+    return f'{{"format": 1, "loss": {loss}, "classes": {classes}, "parameters": {parameters}}}'
+
+
 @pytest.mark.parametrize(
     "entry",
     [
         "not json",
         '{"format": 99}',
         '{"format": 1}',
-        '{"format": 1, "kind": "binary", "gamma": -1, "alpha": null}',
+        of_loss('{"kind": "binary", "gamma": -1, "alpha": null, "margin_loss": null}'),
+        of_loss('{"kind": "binary", "gamma": 2, "alpha": null, "margin_loss": {"name": "unheard of"}}'),
+        of_loss('{"kind": "ordinal", "gamma": 2, "alpha": null, "margin_loss": null}'),
         "[1, 2]",
     ],
 )
@@ -433,13 +446,23 @@ def test_an_entry_that_cannot_be_read(table, entry, tmp_path):
         focal_xgb().load_model(path)
     path = tmp_path / "model.txt"
     text = focal_lgb(n_estimators=2).fit(table.X, table.y).booster_.model_to_string()
-    saved = json.dumps({"estimator": entry, "best_iteration": 0, "feature_names": False})
-    path.write_text(add_state(text, saved))
+    path.write_text(add_state(text, entry))
     with pytest.raises(ValueError, match="focal_gbm entry of the model cannot be read"):
         focal_lgb().load_model(path)
-    path.write_text(add_state(text, entry))
-    with pytest.raises(ValueError, match=r"focal_gbm line of .* cannot be read"):
-        focal_lgb().load_model(path)
+
+
+def test_an_entry_that_lacks_what_lightgbm_adds(table, tmp_path):
+    path = tmp_path / "model.txt"
+    focal_lgb(n_estimators=2).fit(table.X, table.y).save_model(path)
+    text = path.read_text(encoding="utf-8")
+    saved = json.loads(read_state(text))
+    assert saved["best_iteration"] == 0
+    assert saved["feature_names"] is False
+    for name in ("best_iteration", "feature_names"):
+        rest = json.dumps({key: value for key, value in saved.items() if key != name})
+        path.write_text(add_state(text, rest))
+        with pytest.raises(ValueError, match=rf"focal_gbm line of .* cannot be read: '{name}'"):
+            focal_lgb().load_model(path)
 
 
 def test_writing_where_nothing_can_be_written(make, table, tmp_path):
@@ -455,20 +478,20 @@ WARM = {
     "booster": lambda model, folder: model.get_booster() if hasattr(model, "get_booster") else model.booster_,
     "file": lambda model, folder: str(folder / "own"),
     "path": lambda model, folder: folder / "own",
-    "host's file": lambda model, folder: str(folder / "host"),
+    "library's file": lambda model, folder: str(folder / "library"),
 }
 
 
 def train_further(make, model, how, folder, X, y, **params):
     """Fit a new estimator that goes on from `model`."""
-    own, host = folder / "own", folder / "host"
+    own, library = folder / "own", folder / "library"
     if make is focal_xgb:
-        own, host = folder / "own.json", folder / "host.ubj"
+        own, library = folder / "own.json", folder / "library.ubj"
     model.save_model(own)
-    (model.get_booster() if make is focal_xgb else model.booster_).save_model(host)
+    (model.get_booster() if make is focal_xgb else model.booster_).save_model(library)
     start = WARM[how](model, folder)
-    if make is focal_xgb and how in ("file", "path", "host's file"):
-        start = {"file": str(own), "path": own, "host's file": str(host)}[how]
+    if make is focal_xgb and how in ("file", "path", "library's file"):
+        start = {"file": str(own), "path": own, "library's file": str(library)}[how]
     name = "xgb_model" if make is focal_xgb else "init_model"
     return make(**params).fit(X, y, **{name: start})
 
@@ -524,18 +547,18 @@ def test_training_further_with_categories(make, frame, tmp_path):
         assert_allclose(both.decision_function(X), once.decision_function(X), atol=1e-6, rtol=0)
 
 
-def test_training_further_from_the_plain_hosts(make, table):
+def test_training_further_from_the_plain_libraries(make, table):
     """They are focal models of γ=0: with γ=0 the rounds go on."""
     if make is focal_xgb:
-        host = xgboost.XGBClassifier(n_estimators=8, max_depth=3, n_jobs=1).fit(table.X, table.y)
+        plain = xgboost.XGBClassifier(n_estimators=8, max_depth=3, n_jobs=1).fit(table.X, table.y)
         once = xgboost.XGBClassifier(n_estimators=16, max_depth=3, n_jobs=1).fit(table.X, table.y)
-        model = make(n_estimators=8, focal_gamma=0.0).fit(table.X, table.y, xgb_model=host)
+        model = make(n_estimators=8, focal_gamma=0.0).fit(table.X, table.y, xgb_model=plain)
         expected = once.predict(table.X, output_margin=True)
     else:
         params = {"num_leaves": 7, "n_jobs": 1, "verbose": -1}
-        host = lightgbm.LGBMClassifier(n_estimators=8, **params).fit(table.X, table.y)
+        plain = lightgbm.LGBMClassifier(n_estimators=8, **params).fit(table.X, table.y)
         once = lightgbm.LGBMClassifier(n_estimators=16, **params).fit(table.X, table.y)
-        model = make(n_estimators=8, focal_gamma=0.0).fit(table.X, table.y, init_model=host)
+        model = make(n_estimators=8, focal_gamma=0.0).fit(table.X, table.y, init_model=plain)
         expected = once.predict(table.X, raw_score=True)
     assert_allclose(model.decision_function(table.X), expected, atol=1e-5, rtol=0)
 
@@ -561,12 +584,12 @@ def test_training_further_with_other_classes_is_refused(make, table, how, tmp_pa
 
 def test_a_booster_of_xgboost_knows_its_classes(table, tmp_path):
     first = focal_xgb(n_estimators=2).fit(table.X, np.array(["no", "yes"])[table.y])
-    for how in ("booster", "host's file"):
+    for how in ("booster", "library's file"):
         with pytest.raises(ValueError, match=r"xgb_model must have the classes of y, \[0, 1\]"):
             train_further(focal_xgb, first, how, tmp_path, table.X, table.y)
 
 
-# The bake, on the text alone
+# The start added to the leaves, on the text alone
 
 
 def model_text(table, n_trees=3, n_classes=2, **params):
@@ -588,18 +611,18 @@ def model_text(table, n_trees=3, n_classes=2, **params):
 @pytest.mark.parametrize("params", [{}, {"linear_tree": True}, {"num_leaves": 31}], ids=str)
 @pytest.mark.parametrize("n_trees", [1, 3, 12])
 @pytest.mark.parametrize("constant", [-3.25, 1e-300, 0.1, 12345.678])
-def test_bake_adds_a_constant(table, params, n_trees, constant):
+def test_start_adds_a_constant(table, params, n_trees, constant):
     text, booster = model_text(table, n_trees, **params)
-    baked = lightgbm.Booster(model_str=add_start(text, [constant], "binary sigmoid:1"))
+    complete = lightgbm.Booster(model_str=add_start(text, [constant], "binary sigmoid:1"))
     raw = booster.predict(table.X, raw_score=True)
-    assert_allclose(baked.predict(table.X, raw_score=True), raw + constant, rtol=1e-13, atol=1e-13)
-    assert_allclose(baked.predict(table.X), expit(raw + constant), rtol=1e-12)
+    assert_allclose(complete.predict(table.X, raw_score=True), raw + constant, rtol=1e-13, atol=1e-13)
+    assert_allclose(complete.predict(table.X), expit(raw + constant), rtol=1e-12)
     first = booster.predict(table.X, raw_score=True, num_iteration=1)
     assert_allclose(
-        baked.predict(table.X, raw_score=True, num_iteration=1), first + constant, rtol=1e-13, atol=1e-13
+        complete.predict(table.X, raw_score=True, num_iteration=1), first + constant, rtol=1e-13, atol=1e-13
     )
     if "linear_tree" not in params:
-        parts = baked.predict(table.X, pred_contrib=True)
+        parts = complete.predict(table.X, pred_contrib=True)
         assert_allclose(parts.sum(axis=1), raw + constant, rtol=1e-10, atol=1e-10)
         assert_allclose(
             parts[:, :-1],
@@ -607,56 +630,56 @@ def test_bake_adds_a_constant(table, params, n_trees, constant):
             atol=1e-8 + 1e-12 * abs(constant),
         )
     # nodes, too, hold the value that a row would have there
-    nodes, raised = booster.trees_to_dataframe(), baked.trees_to_dataframe()
+    nodes, raised = booster.trees_to_dataframe(), complete.trees_to_dataframe()
     added = np.where(nodes["tree_index"] == 0, constant, 0.0)
     assert_allclose(raised["value"], nodes["value"] + added, rtol=1e-13, atol=1e-13)
-    assert_array_equal(baked.feature_importance("split"), booster.feature_importance("split"))
-    assert baked.num_trees() == n_trees
+    assert_array_equal(complete.feature_importance("split"), booster.feature_importance("split"))
+    assert complete.num_trees() == n_trees
 
 
-def test_bake_of_many_trees_a_round(table):
+def test_start_of_many_trees_a_round(table):
     constants = [0.5, -1.5, 2.0]
     text, booster = model_text(table, 4, n_classes=3)
-    baked = lightgbm.Booster(model_str=add_start(text, constants, "multiclass num_class:3"))
+    complete = lightgbm.Booster(model_str=add_start(text, constants, "multiclass num_class:3"))
     raw = booster.predict(table.X, raw_score=True)
-    assert_allclose(baked.predict(table.X, raw_score=True), raw + constants, atol=1e-13)
-    assert_allclose(baked.predict(table.X).sum(axis=1), 1.0)
-    assert_allclose(baked.predict(table.X).argmax(axis=1), (raw + constants).argmax(axis=1))
+    assert_allclose(complete.predict(table.X, raw_score=True), raw + constants, atol=1e-13)
+    assert_allclose(complete.predict(table.X).sum(axis=1), 1.0)
+    assert_allclose(complete.predict(table.X).argmax(axis=1), (raw + constants).argmax(axis=1))
     first = booster.predict(table.X, raw_score=True, num_iteration=1)
-    assert_allclose(baked.predict(table.X, raw_score=True, num_iteration=1), first + constants, atol=1e-13)
+    assert_allclose(complete.predict(table.X, raw_score=True, num_iteration=1), first + constants, atol=1e-13)
 
 
-def test_bake_of_trees_that_are_one_leaf(table):
+def test_start_of_trees_that_are_one_leaf(table):
     for n_classes, constants, link in (
         (2, [0.7], "binary sigmoid:1"),
         (3, [1.0, 2.0, 3.0], "multiclass num_class:3"),
     ):
         text, booster = model_text(table, 2, n_classes=n_classes, min_gain_to_split=1e9)
         assert booster.feature_importance("split").sum() == 0
-        baked = lightgbm.Booster(model_str=add_start(text, constants, link))
+        complete = lightgbm.Booster(model_str=add_start(text, constants, link))
         raw = booster.predict(table.X, raw_score=True)
         assert_allclose(
-            baked.predict(table.X, raw_score=True) - raw,
+            complete.predict(table.X, raw_score=True) - raw,
             np.broadcast_to(constants, (500, len(constants))).reshape(raw.shape),
         )
 
 
-def test_bake_of_zero_changes_the_link_alone(table):
+def test_start_of_zero_changes_the_link_alone(table):
     text, _ = model_text(table)
-    baked = add_start(text, [0.0], "binary sigmoid:1")
-    added = set(baked.split("\n")) - set(text.split("\n"))
+    complete = add_start(text, [0.0], "binary sigmoid:1")
+    added = set(complete.split("\n")) - set(text.split("\n"))
     assert added <= {"objective=binary sigmoid:1", "[objective: binary]"}
-    assert add_start(baked, [0.0], "binary sigmoid:1") == baked
+    assert add_start(complete, [0.0], "binary sigmoid:1") == complete
 
 
-def test_bake_leaves_other_trees_and_the_sizes_right(table):
+def test_start_leaves_other_trees_and_the_sizes_right(table):
     text, _ = model_text(table, 12)
-    baked = add_start(text, [0.123456789], "binary sigmoid:1")
+    complete = add_start(text, [0.123456789], "binary sigmoid:1")
     assert (
-        baked[baked.index("\nTree=1\n") :].replace("[objective: binary]", "[objective: custom]")
+        complete[complete.index("\nTree=1\n") :].replace("[objective: binary]", "[objective: custom]")
         == text[text.index("\nTree=1\n") :]
     )
-    header, _, rest = baked.partition("\nTree=0\n")
+    header, _, rest = complete.partition("\nTree=0\n")
     (sizes,) = (line for line in header.split("\n") if line.startswith("tree_sizes="))
     sizes = [int(size) for size in sizes.removeprefix("tree_sizes=").split()]
     trees = ("Tree=0\n" + rest).encode()
@@ -678,7 +701,7 @@ def test_bake_leaves_other_trees_and_the_sizes_right(table):
         (lambda text: text.replace("leaf_value=", "leaf_value=x"), "could not convert string to float"),
     ],
 )
-def test_bake_of_something_else(table, damage, message):
+def test_start_of_something_else(table, damage, message):
     text, _ = model_text(table, 1)
     with pytest.raises(ValueError, match=message):
         add_start(damage(text), [1.0], "binary sigmoid:1")

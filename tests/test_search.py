@@ -15,7 +15,14 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import get_scorer, log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -289,7 +296,9 @@ def test_the_latest_rows_are_set_aside_where_time_orders_the_splits(make, table)
 
 def test_latest_rows_must_leave_every_class(make, table):
     y = np.sort(table.y)
-    search = FocalSearchCV(make(), {"focal_gamma": [1.0]}, validation_rows="latest", validation_fraction=0.5, cv=2)
+    search = FocalSearchCV(
+        make(), {"focal_gamma": [1.0]}, validation_rows="latest", validation_fraction=0.5, cv=2
+    )
     with pytest.raises(ValueError, match=r"^y must hold rows of every class before the latest 0\.5 of the "):
         search.fit(table.X, y)
 

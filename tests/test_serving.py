@@ -174,11 +174,11 @@ def test_forests_dart_and_many_labels_of_xgboost_in_treelite(data):
     assert_allclose(treelite_score(model.get_booster(), X), score_of(model, X), atol=1e-6)
 
 
-# What does not work: a converter that learns it turns these red, and the page is to be corrected. The hosts'
-# own models fail alike.
+# What does not work: a converter that learns it turns these red, and the page is to be corrected. The
+# libraries' own models fail alike.
 
 
-@pytest.mark.parametrize("focal", [True, False], ids=["focal", "the host's own"])
+@pytest.mark.parametrize("focal", [True, False], ids=["focal", "the library's own"])
 @pytest.mark.parametrize(
     ("params", "convert"),
     [

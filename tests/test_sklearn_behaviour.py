@@ -50,10 +50,10 @@ def assert_same_model(a, b, X):
 # Parameters
 
 
-def test_parameters_are_the_hosts_and_ours(make):
-    host = xgboost.XGBClassifier if make is focal_xgb else lightgbm.LGBMClassifier
+def test_parameters_are_the_librarys_and_ours(make):
+    library_class = xgboost.XGBClassifier if make is focal_xgb else lightgbm.LGBMClassifier
     ours = type(make())().get_params()
-    added = {name: value for name, value in ours.items() if name not in host().get_params()}
+    added = {name: value for name, value in ours.items() if name not in library_class().get_params()}
     assert added == {
         "focal_gamma": 2.0,
         "focal_alpha": None,
@@ -65,7 +65,7 @@ def test_parameters_are_the_hosts_and_ours(make):
     }
     shared = {name: value for name, value in ours.items() if name not in added}
     # nan, XGBoost's missing, is not equal to itself
-    assert str(shared) == str(host().get_params())
+    assert str(shared) == str(library_class().get_params())
     assert is_classifier(make())
 
 
@@ -114,8 +114,10 @@ def test_fit_changes_no_parameter(make, table, words):
 def test_class_weight_of_lightgbm_is_kept(table, words):
     model = focal_lgb(class_weight={"no": 1.0, "yes": 2.0}).fit(table.X, words)
     assert model.class_weight == model.get_params()["class_weight"] == {"no": 1.0, "yes": 2.0}
+    # focal_alpha's own factor is taken out of the scale, which changes the last digits in LightGBM
     same = focal_lgb(focal_alpha=[1.0, 2.0]).fit(table.X, words)
-    assert_same_model(model, same, table.X)
+    assert_allclose(model.decision_function(table.X), same.decision_function(table.X), atol=1e-7)
+    assert_array_equal(model.predict(table.X), same.predict(table.X))
 
 
 # Copies
@@ -258,7 +260,7 @@ def test_an_error_during_fit_leaves_the_fitted_model_as_it_was(make, table, vali
     assert_array_equal(model.predict_proba(table.X), before)
 
 
-def test_an_error_of_the_host_leaves_an_unfitted_model_unfitted(make, table):
+def test_an_error_of_the_library_leaves_an_unfitted_model_unfitted(make, table):
     name, value = ("grow_policy", "sideways") if make is focal_xgb else ("num_leaves", 0)
     model = make(**{name: value})
     with pytest.raises((xgboost.core.XGBoostError, lightgbm.basic.LightGBMError)):
@@ -425,7 +427,7 @@ def test_a_weight_of_k_is_k_copies(make, table, words):
 # Explanations
 
 
-def test_contributions_of_the_host_add_up_to_the_score(make, table, words):
+def test_contributions_of_the_library_add_up_to_the_score(make, table, words):
     model = make(focal_alpha=0.3).fit(table.X, words)
     z = model.decision_function(table.X)
     if make is focal_xgb:

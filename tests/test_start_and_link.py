@@ -70,7 +70,7 @@ def test_boost_from_average_false(table, no):
 
 
 def test_base_margin_of_xgboost(table):
-    """It takes the place of the start, in training and in prediction, as with the host."""
+    """It takes the place of the start, in training and in prediction, as with the library."""
     margin = 0.3 * table.X[:, 0] - 1.0
     model = focal_xgb().fit(table.X, table.y, base_margin=margin)
     trees = model.decision_function(table.X) - logit(model_base_score(model))
@@ -95,7 +95,7 @@ def model_base_score(model):
 
 
 def test_init_score_of_lightgbm(table):
-    """It takes the place of the start and is not stored in the model, as with the host."""
+    """It takes the place of the start and is not stored in the model, as with the library."""
     score = 0.3 * table.X[:, 0] - 1.0
     model = focal_lgb(n_estimators=50).fit(table.X, table.y, init_score=score)
     assert abs(model.decision_function(table.X).mean()) < 0.3
@@ -109,25 +109,25 @@ def test_init_score_of_lightgbm(table):
     assert_allclose(same.decision_function(table.X) + start, plain.decision_function(table.X), rtol=1e-12)
 
 
-def wrong_start(host, hessian, table):
+def wrong_start(library, hessian, table):
     """The base rate as a log loss would have it: rare positives are where the exact Hessian is negative."""
     rate = float(table.y.mean())
-    if host == "xgboost":
+    if library == "xgboost":
         return focal_xgb(hessian=hessian, base_score=rate, n_estimators=30).fit(table.X, table.y)
     score = np.full(len(table.y), logit(rate))
     return focal_lgb(hessian=hessian, n_estimators=30).fit(table.X, table.y, init_score=score)
 
 
-@pytest.mark.parametrize("host", BOTH)
-def test_from_a_wrong_start(host):
+@pytest.mark.parametrize("library", BOTH)
+def test_from_a_wrong_start(library):
     table, other = (make_table(seed, n_samples=6000, shift=-6.0) for seed in (0, 1))
     assert 0.005 < table.y.mean() < 0.015
     for hessian in ("floored", "majorizing"):
-        model = wrong_start(host, hessian, table)
+        model = wrong_start(library, hessian, table)
         precision = average_precision_score(other.y, model.decision_function(other.X))
         assert precision > 5 * other.y.mean()
     with pytest.warns(UserWarning, match=r'grew no split .* hessian="floored" never is'):
-        model = wrong_start(host, "exact", table)
+        model = wrong_start(library, "exact", table)
     assert np.ptp(model.decision_function(other.X)) == 0
 
 

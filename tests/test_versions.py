@@ -1,4 +1,4 @@
-"""The oldest versions that are declared are those that are tested, and newer hosts are heard of."""
+"""The oldest versions that are declared are those that are tested, and newer libraries are heard of."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ from focal_gbm._versions import NEWEST_TESTED, warn_if_untested
 from focal_gbm.training.state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
-HOSTS = {"xgboost": xgboost, "lightgbm": lightgbm}
+LIBRARIES = {"xgboost": xgboost, "lightgbm": lightgbm}
 
 
 def lower_bounds():
@@ -39,50 +39,53 @@ def test_constraints_are_the_lower_bounds():
         assert not rest.strip("0."), f"{package}: {pinned[package]} is later than {bound}"
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_the_host_was_looked_at(host):
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_library_was_looked_at(library):
     """A release later than those fails here: read its notes, run the whole suite, and raise the number."""
-    assert tuple(map(int, version(host).split(".")[:2])) <= NEWEST_TESTED[host]
+    assert tuple(map(int, version(library).split(".")[:2])) <= NEWEST_TESTED[library]
 
 
-def loaded_beside(monkeypatch, host, installed):
-    """Run the estimator's module, not the one that is loaded, beside a host of another version."""
-    monkeypatch.setattr(HOSTS[host], "__version__", installed)
-    spec = importlib.util.find_spec(f"focal_gbm.{host}")
+def loaded_beside(monkeypatch, library, installed):
+    """Run the module that looks, not the one that is loaded, beside a library of another version."""
+    monkeypatch.setattr(LIBRARIES[library], "__version__", installed)
+    spec = importlib.util.find_spec(f"focal_gbm.{library}.library")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("later", ["{}.{}.0", "{}.{}.0rc1", "{}.{}.0.99", "99.0.0"])
-def test_a_later_host_is_heard_of(monkeypatch, host, later):
-    major, minor = NEWEST_TESTED[host]
+def test_a_later_library_is_heard_of(monkeypatch, library, later):
+    major, minor = NEWEST_TESTED[library]
     installed = later.format(major, minor + 1)
-    message = rf"^{host} {re.escape(installed)} is later than .* or install '{host}<{major}\.{minor + 1}'\.$"
+    message = (
+        rf"^{library} {re.escape(installed)} is later than .* or install '{library}<{major}\.{minor + 1}'\.$"
+    )
     with pytest.warns(UntestedLibraryWarning, match=message):
-        loaded_beside(monkeypatch, host, installed)
+        loaded_beside(monkeypatch, library, installed)
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_a_release_that_was_tested_passes_in_silence(monkeypatch, host):
-    major, minor = NEWEST_TESTED[host]
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_release_that_was_tested_passes_in_silence(monkeypatch, library):
+    major, minor = NEWEST_TESTED[library]
     for installed in (f"{major}.{minor}.7", f"{major}.0.0", f"{major - 1}.{minor + 1}.0", "unknown"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            loaded_beside(monkeypatch, host, installed)
+            loaded_beside(monkeypatch, library, installed)
 
 
 @pytest.mark.parametrize(
-    ("ours", "host"),
+    ("ours", "library_class"),
     [(FocalXGBClassifier, xgboost.XGBClassifier), (FocalLGBMClassifier, lightgbm.LGBMClassifier)],
 )
-def test_defaults_are_those_of_the_host(ours, host):
-    """Also where the signature repeats them, and whatever a later host makes of them."""
+def test_defaults_are_those_of_the_library(ours, library_class):
+    """Also where the signature repeats them, and whatever a later library makes of them."""
     params = ours().get_params()
     assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
-        "focal_gamma": 2.0, "focal_alpha": None, "focal_scale": "host", "hessian": "floored",
+        "focal_gamma": 2.0, "focal_alpha": None, "margin_loss": None,
+        "focal_scale": "log-loss", "hessian": "floored",
         "probability": "posterior",
     }  # fmt: skip
-    assert params == host().get_params()
+    assert params == library_class().get_params()
 
 
 def test_the_warning_can_be_filtered():

@@ -1,52 +1,81 @@
-"""Read a table from CSV or Parquet; what does not parse is refused with its row and column."""
+"""Read a table from CSV or Parquet; what does not parse is refused with its row and column.
+
+Texts are read once, by Arrow, which refuses a row that is shorter or longer than the header (polars fills up
+the shorter one, and DuckDB's sniffer takes another separator, with which the row fits). Every value stays as
+it is written: what is a number, a time or a category is decided by `prepare`, which says what it did.
+"""
 
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
+import io
 import lzma
 import re
+import sys
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from focal_gbm.compare.errors import TableError
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TEXT = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
-_DELIMITERS = (",", ";", "\t", "|")
+_SEPARATORS = (",", ";", "\t", "|")
 
-#: Beside what pandas takes for missing (empty, NA, NaN, null, None, ...): the mark of the UCI tables.
-MISSING = "?"
+#: So many characters show which separator a file has.
+_SAMPLE = 65_536
 
-_SURROGATES = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that do not decode
+#: Texts that mean missing: those of pandas, and "?", the mark of the UCI tables. The empty text always does.
+MISSING = (
+    "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NaN", "nan", "-NaN", "-nan", "null", "NULL",
+    "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+)  # fmt: skip
+
+#: The first line that Excel writes, and reads, to say which separator a file has.
+_EXCEL = re.compile(r"\s*sep=([^\r\n])\r?\n?", flags=re.IGNORECASE)
 
 
-class TableError(ValueError):
-    """The table cannot be compared on; the message says where and why."""
-
-
-def read_frame(path: str | Path, *, encoding: str = "utf-8", missing: Sequence[str] = ()) -> pd.DataFrame:
+def read_frame(
+    path: str | Path,
+    *,
+    encoding: str = "utf-8",
+    separator: str | None = None,
+    missing: Sequence[str] = (),
+    only_missing: bool = False,
+) -> pd.DataFrame:
     """Return the table in a file.
 
     Parameters
     ----------
     path : str or Path
-        ``.csv``, ``.tsv`` or ``.txt``, with a header, separated by comma, semicolon, tab or bar, also
-        compressed (``.gz``, ``.bz2``, ``.xz``); or ``.parquet``, ``.pq``.
+        ``.csv``, ``.tsv`` or ``.txt``, with a header, also compressed (``.gz``, ``.bz2``, ``.xz``); or
+        ``.parquet``, ``.pq``.
     encoding : str, default="utf-8"
-        Of a text file.
+        Of a text file. UTF-16 is known by its first bytes.
+    separator : str or None, default=None
+        One character. None finds out whether it is comma, semicolon, tab or bar.
     missing : sequence of str, default=()
-        More values that mean "missing".
+        More values that mean "missing", beside `MISSING` and the empty text.
+    only_missing : bool, default=False
+        No other text than those of `missing` and the empty one means missing.
 
     Returns
     -------
     DataFrame
-        With the names of the file's header.
+        With the names of the header. The columns of a text file are texts, as they are written.
 
     Raises
     ------
@@ -59,13 +88,15 @@ def read_frame(path: str | Path, *, encoding: str = "utf-8", missing: Sequence[s
         raise TableError(f"{path} does not exist.")
     if not path.is_file():
         raise TableError(f"{path} is not a file.")
+    if separator is not None and len(separator) != 1:
+        raise TableError(f"separator must be one character, got {separator!r}.")
     try:
         if kind in _PARQUET:
             frame = pd.read_parquet(path)
-            frame.columns = [str(name) for name in frame.columns]
-            _refuse_duplicates(list(frame.columns), path)
         else:
-            frame = _read_text(path, encoding, missing)
+            with _texts_of_any_length():
+                text = _decode(path, _read_bytes(path), encoding)
+                frame = _parse(path, text, separator, [*missing, *(() if only_missing else MISSING)])
     except TableError:
         raise
     except LookupError as error:  # of the encoding
@@ -88,75 +119,156 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _open(path: Path, encoding: str, errors: str = "strict") -> IO[str]:
-    opener = _OPENERS.get(path.suffix.lower(), open)
-    if encoding.lower().replace("_", "-") == "utf-8":
-        encoding = "utf-8-sig"  # a byte order mark is no part of the first name
-    handle: IO[str] = opener(path, "rt", encoding=encoding, errors=errors, newline="")
-    return handle
-
-
-def _read_text(path: Path, encoding: str, missing: Sequence[str]) -> pd.DataFrame:
+@contextmanager
+def _texts_of_any_length() -> Iterator[None]:
+    before = csv.field_size_limit(sys.maxsize)  # 131,072 characters
     try:
-        with _open(path, encoding) as handle:
-            first = handle.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            handle.seek(0)
-            _check_shape(csv.reader(handle, delimiter=delimiter, skipinitialspace=True), path)
-        with _open(path, encoding) as handle:
-            frame = pd.read_csv(
-                handle,
-                sep=delimiter,
-                skipinitialspace=True,
-                na_values=[MISSING, *missing],
-                index_col=False,
-                low_memory=False,
-            )
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_bytes(path: Path) -> bytes:
+    with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as handle:
+        data: bytes = handle.read()
+    return data
+
+
+def _decode(path: Path, data: bytes, encoding: str) -> str:
+    if codecs.lookup(encoding).name == "utf-8":
+        encoding = "utf-8-sig"  # a byte order mark is no part of the first name
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            encoding = "utf-16"
+    try:
+        return data.decode(encoding)
     except UnicodeDecodeError:
-        raise TableError(_where_undecodable(path, encoding)) from None
-    frame.columns = [str(name) for name in frame.columns]
-    return frame
+        name = encoding.removesuffix("-sig")
+        text = data.decode(encoding, errors="replace")
+        advice = "say which encoding the file has (--encoding; cp1252 for most that Windows writes)."
+        raise TableError(f"{path}{_where_undecodable(text)} is not {name}; {advice}") from None
 
 
-def _check_shape(reader: Any, path: Path) -> None:
-    """Refuse a row with more or fewer values than the header: pandas would fill up the shorter silently."""
-    header = next(reader, None)
+def _where_undecodable(text: str) -> str:
+    header, body, separator = _split_header(text, None)
+    for number, row in enumerate(csv.reader(io.StringIO(body, newline=""), delimiter=separator), 1):
+        for name, value in zip(header, row, strict=False):
+            if "\N{REPLACEMENT CHARACTER}" in value:
+                return f", row {number}, column {name!r}: {value!r}"
+    return ""
+
+
+def _split_header(text: str, separator: str | None) -> tuple[list[str], str, str]:
+    """Return the names, what comes below them, and the separator."""
+    if excel := _EXCEL.match(text):
+        separator, text = separator or excel[1], text[excel.end() :]
+    if separator is None:
+        separator = _separator_of(text[:_SAMPLE])
+    lines = io.StringIO(text, newline="")
+    for row in csv.reader(lines, delimiter=separator, skipinitialspace=True):
+        if any(name.strip() for name in row):
+            return [name.strip() for name in row], text[lines.tell() :], separator
+    return [], "", separator
+
+
+def _separator_of(sample: str) -> str:
+    """Return the separator by which the most lines have as many values as the first.
+
+    Raises
+    ------
+    TableError
+        Where two separators make columns of every line.
+    """
+    shares: dict[str, tuple[float, int]] = {}
+    for separator in _SEPARATORS:
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True)
+        rows = [row for row in reader if row]
+        width = len(rows[0]) if rows else 0
+        whole = rows[1:-1] if len(rows) > 2 else rows[1:]  # the sample may end within the last
+        equal = sum(len(row) == width for row in whole) / len(whole) if whole else 1.0
+        shares[separator] = (equal, width) if width > 1 else (0.0, width)
+    best = max(shares, key=lambda separator: shares[separator])
+    fitting = [separator for separator, (share, _) in shares.items() if share == 1.0]
+    if len(fitting) > 1:
+        raise TableError(
+            f"{' and '.join(map(repr, fitting))} both make columns of every line: say which one separates "
+            "the values (--separator)."
+        )
+    return best
+
+
+def _parse(path: Path, text: str, separator: str | None, missing: list[str]) -> pd.DataFrame:
+    header, body, separator = _split_header(text, separator)
     if not header:
         raise TableError(f"{path} is empty: the first line must name the columns.")
-    _refuse_duplicates(header, path)
-    number = 0
-    for row in reader:
-        if not row:
-            continue  # an empty line, which pandas skips, too
-        number += 1
-        if len(row) == len(header):
-            continue
-        where = f"{path}, row {number} (line {reader.line_num} of the file)"
-        count = f"has {len(row)} values, but the header names {len(header)} columns"
-        if len(row) < len(header):
-            raise TableError(f"{where}: it {count}, and ends before column {header[len(row)]!r}.")
-        raise TableError(f"{where}: it {count}; {row[len(header)]!r} comes after the last, {header[-1]!r}.")
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]  # as pandas calls them
+    refuse_repeated(names, str(path))
+    if _has_blanks_before_quotes(body[:_SAMPLE], separator):
+        body = re.sub(f'(?<={re.escape(separator)}) +(?=")', "", body)
+    data = body.encode()
+    wrong: list[Any] = []
+
+    def refuse(row: Any) -> str:
+        wrong.append(row)
+        return "error"
+
+    if not data.strip():
+        return pd.DataFrame(columns=names)
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            # a text may be as long as a block; one thread knows the number of a wrong row
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=min(len(data) + 1, 2**31 - 1)
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=separator, newlines_in_values=True, invalid_row_handler=refuse
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if not wrong:
+            raise
+        raise TableError(f"{path}, {_about_shape(wrong[0].number, names, text, separator)}") from error
+    is_missing = pa.array(["", *missing], pa.large_string())
+    columns = [_without(column, is_missing) for column in table.columns]
+    texts = pd.StringDtype("pyarrow")
+    return pa.table(columns, names).to_pandas(types_mapper={pa.large_string(): texts}.get)
 
 
-def _refuse_duplicates(names: list[str], path: Path) -> None:
+def _has_blanks_before_quotes(sample: str, separator: str) -> bool:
+    """Whether texts are written as in `1, "a, b"`, where the blank is none of the value's."""
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=separator)
+    return any(value.lstrip(" ").startswith('"') for row in rows for value in row if value.startswith(" "))
+
+
+def _without(column: Any, missing: Any) -> Any:
+    found = pc.is_in(pc.utf8_trim_whitespace(column), value_set=missing)
+    return pc.if_else(found, pa.scalar(None, pa.large_string()), column)
+
+
+def _about_shape(number: int, names: list[str], text: str, separator: str) -> str:
+    """Return in words how a row differs from the header; `number` counts from 1 below the header."""
+    body = _split_header(text, separator)[1]
+    above = len(text[: len(text) - len(body)].splitlines())
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator)
+    row = next(one for place, one in enumerate(filter(None, reader), 1) if place == number)
+    where = f"row {number} (line {above + reader.line_num} of the file)"
+    count = f"has {len(row)} values, but the header names {len(names)} columns"
+    if len(row) < len(names):
+        return f"{where}: it {count}, and ends before column {names[len(row)]!r}."
+    return f"{where}: it {count}; {row[len(names)]!r} comes after the last, {names[-1]!r}."
+
+
+def refuse_repeated(names: list[str], whose: str) -> None:
+    """Refuse names that are there twice.
+
+    Raises
+    ------
+    TableError
+        Naming the first.
+    """
     name, times = Counter(names).most_common(1)[0] if names else ("", 1)
     if times > 1:
-        raise TableError(f"{path} has {times} columns of the name {name!r}: names must differ.")
-
-
-def _where_undecodable(path: Path, encoding: str) -> str:
-    with _open(path, encoding, errors="surrogateescape") as handle:
-        first = handle.readline()
-        delimiter = max(_DELIMITERS, key=first.count)
-        handle.seek(0)
-        reader = csv.reader(handle, delimiter=delimiter, skipinitialspace=True)
-        header = next(reader, [])
-        for number, row in enumerate(reader, 1):
-            for name, value in zip(header, row, strict=False):
-                if _SURROGATES.search(value):
-                    shown = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
-                    return (
-                        f"{path}, row {number}, column {name!r}: {shown!r} is not {encoding}; say which "
-                        "encoding the file has (--encoding)."
-                    )
-    return f"{path} is not {encoding}; say which encoding the file has (--encoding)."
+        raise TableError(f"{whose} has {times} columns of the name {name!r}: names must differ.")

@@ -1,4 +1,4 @@
-"""Is the difference more than noise? Tests for repeated cross-validation."""
+"""Is a difference significant? Tests for repeated cross-validation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-#: A difference that chance alone would make as large in fewer than 1 of 20 comparisons is called more than
-#: noise.
+#: A difference that chance alone would make as large in fewer than 1 of 20 comparisons is called significant.
 LEVEL = 0.05
 
 
@@ -29,12 +28,12 @@ class Paired:
     p: float
 
     @property
-    def is_more_than_noise(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether p is below 5 %."""
         return self.p < LEVEL
 
 
-def compare_paired(differences: ArrayLike, folds: int) -> Paired:
+def compare_paired(differences: ArrayLike, folds: int, test_to_train: float | None = None) -> Paired:
     """Return the corrected resampled t-test of repeated k-fold cross-validation.
 
     The splits share most of their training rows, so that their scores are alike and a plain paired t-test
@@ -48,6 +47,9 @@ def compare_paired(differences: ArrayLike, folds: int) -> Paired:
         Of the same splits, one contestant less the other.
     folds : int
         k: a split tests 1/k of the rows, and the ratio of test to training rows is 1/(k-1).
+    test_to_train : float or None, default=None
+        That ratio, where the splits are others: the mean over windows of time. (For these the test is a rule
+        of thumb: windows follow each other, and their training rows grow.)
 
     Returns
     -------
@@ -55,16 +57,17 @@ def compare_paired(differences: ArrayLike, folds: int) -> Paired:
 
     Examples
     --------
-    >>> compare_paired([0.01, -0.02, 0.015, 0.0, 0.005], folds=5).is_more_than_noise
+    >>> compare_paired([0.01, -0.02, 0.015, 0.0, 0.005], folds=5).is_significant
     False
-    >>> compare_paired([0.02, 0.021, 0.019, 0.02, 0.022], folds=5).is_more_than_noise
+    >>> compare_paired([0.02, 0.021, 0.019, 0.02, 0.022], folds=5).is_significant
     True
     """
     values = np.asarray(differences, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < 2:
         return Paired(mean, math.nan, math.nan, math.nan)
-    error = float(values.std(ddof=1)) * math.sqrt(1 / len(values) + 1 / (folds - 1))
+    ratio = 1 / (folds - 1) if test_to_train is None else test_to_train
+    error = float(values.std(ddof=1)) * math.sqrt(1 / len(values) + ratio)
     # equal differences have a spread of rounding errors: below those of the mean it is none
     if error <= 1e-12 * abs(mean) or error == 0.0:
         return Paired(mean, mean, mean, 1.0 if mean == 0.0 else 0.0)

@@ -1,38 +1,138 @@
-"""The outcome in plain words."""
+"""What a difference means: better, worse, equivalent, or too uncertain to tell."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from focal_gbm.compare.contestants import LIBRARIES
-from focal_gbm.compare.cross_validation import CHOSEN, OWN, Comparison
+from focal_gbm.compare.cross_validation import Comparison
+from focal_gbm.compare.protocol import CHOSEN, LOG_LOSS
 from focal_gbm.compare.scores import METRICS
-from focal_gbm.compare.statistics import Paired
+from focal_gbm.compare.statistics import LEVEL, Paired
 
-#: What is decided on: does it rank the rare class better, and are its probabilities better?
-HEADLINES = ("average_precision", "log_loss")
+BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
 
-_ANSWERS = {
-    ("better", "better"): "yes. Focal loss ranks the rare class better, and its probabilities are better.",
-    ("better", "noise"): "yes. Focal loss ranks the rare class better; its probabilities are as good.",
-    (
-        "better",
-        "worse",
-    ): "it depends. Focal loss ranks the rare class better, but its probabilities are worse.",
-    ("noise", "better"): "for probabilities, yes: they are better. The ranking is the same but for noise.",
-    ("noise", "noise"): "no. Neither ranking nor probabilities differ by more than noise: keep the own loss.",
-    ("noise", "worse"): "no. The ranking is the same but for noise, and the probabilities are worse.",
-    (
-        "worse",
-        "better",
-    ): "it depends. Focal loss ranks the rare class worse, but its probabilities are better.",
-    ("worse", "noise"): "no. Focal loss ranks the rare class worse, and its probabilities are no better.",
-    ("worse", "worse"): "no. Focal loss ranks the rare class worse, and its probabilities are worse.",
+NOT_SIGNIFICANT = "not significant"
+
+_WORDS = {
+    BETTER: "focal loss is better",
+    WORSE: "focal loss is worse",
+    EQUIVALENT: "focal loss and log loss are equivalent",
+    CANNOT_TELL: "too few rows to tell",
+}
+_ADVICE = {
+    BETTER: "Focal loss helps here.",
+    WORSE: "Keep the log loss.",
+    EQUIVALENT: "Keep the log loss: focal loss changes nothing that matters.",
+    CANNOT_TELL: "Keep the log loss until there are more.",
 }
 
 
+class Verdict(NamedTuple):
+    """The decision on one score.
+
+    Attributes
+    ----------
+    metric : str
+    decision : {"better", "worse", "equivalent", "cannot tell"}
+    difference, low, high : float
+        Focal loss less log loss, with its 95 % interval; NaN where there is none.
+    margin : float
+        What does not matter, in the units of the score.
+    """
+
+    metric: str
+    decision: str
+    difference: float
+    low: float
+    high: float
+    margin: float
+
+
+def decide(metric: str, paired: Paired, base: float, margin: float = 0.02) -> Verdict:
+    """Return the decision on a difference.
+
+    Parameters
+    ----------
+    metric : str
+        One of `METRICS`, which says whether more is better.
+    paired : Paired
+        Of the difference to the log loss.
+    base : float
+        The score of the log loss.
+    margin : float, default=0.02
+        The share of `base` that does not matter.
+
+    Returns
+    -------
+    Verdict
+        "equivalent" where the whole interval lies within the margin, zero inside or not; "better" or "worse"
+        where the interval lies on one side of zero; "cannot tell" otherwise, and where there is no interval.
+
+    Examples
+    --------
+    >>> decide("average_precision", Paired(0.001, -0.002, 0.004, 0.4), base=0.6).decision
+    'equivalent'
+    >>> decide("average_precision", Paired(0.001, -0.05, 0.052, 0.9), base=0.6).decision
+    'cannot tell'
+    >>> decide("log_loss", Paired(-0.03, -0.05, -0.01, 0.01), base=0.2).decision
+    'better'
+    """
+    width = margin * abs(base)
+    low, high = (paired.low, paired.high) if METRICS[metric].higher_is_better else (-paired.high, -paired.low)
+    if math.isnan(low):
+        decision = CANNOT_TELL
+    elif -width <= low and high <= width:
+        decision = EQUIVALENT
+    elif low > 0:
+        decision = BETTER
+    elif high < 0:
+        decision = WORSE
+    else:
+        decision = CANNOT_TELL
+    return Verdict(metric, decision, paired.mean, paired.low, paired.high, width)
+
+
+def verdicts(comparison: Comparison, library: str) -> list[Verdict]:
+    """Return the decision on each score that decides, the first being that of the verdict."""
+    found = []
+    for metric in comparison.decisive:
+        base = float(comparison.values(library, LOG_LOSS, metric).mean())
+        pair = comparison.paired(library, CHOSEN, metric)
+        found.append(decide(metric, pair, base, comparison.protocol.margin))
+    return found
+
+
+def sentence(comparison: Comparison, library: str) -> str:
+    """Return the verdict on a library in a sentence."""
+    first, *others = verdicts(comparison, library)
+    label = comparison.protocol.label
+    rest = "; ".join(f"{label(one.metric)}: {one.decision}" for one in others)
+    more = f" ({rest})" if rest else ""
+    words = f"{_WORDS[first.decision]} in {label(first.metric)}{more}"
+    return f"{LIBRARIES[library]}: {words}. {_ADVICE[first.decision]}"
+
+
+def details(comparison: Comparison, library: str) -> list[str]:
+    """Return a sentence with the numbers for each score that decides."""
+    return [_numbers(comparison, library, one) for one in verdicts(comparison, library)]
+
+
+def _numbers(comparison: Comparison, library: str, one: Verdict) -> str:
+    label = comparison.protocol.label(one.metric)
+    base = float(comparison.values(library, LOG_LOSS, one.metric).mean())
+    share = f" ({one.difference / base:+.1%})" if base else ""
+    interval = "" if math.isnan(one.low) else f", 95 % interval {one.low:+.4g} to {one.high:+.4g}"
+    better = "higher" if METRICS[one.metric].higher_is_better else "lower"
+    return (
+        f"{label[:1].upper()}{label[1:]} ({better} is better): focal − log loss "
+        f"{one.difference:+.4g}{share}{interval}; margin ±{one.margin:.4g}: {one.decision}."
+    )
+
+
 def direction(metric: str, paired: Paired, p: float | None = None) -> str:
-    """Return "better", "worse" or "noise": what a difference means for a score.
+    """Return "better", "worse" or "not significant": what a difference means for a score, whatever its size.
 
     Parameters
     ----------
@@ -41,33 +141,6 @@ def direction(metric: str, paired: Paired, p: float | None = None) -> str:
     p : float or None
         A p value that allows for several tests, in place of the pair's own.
     """
-    is_noise = not (paired.p if p is None else p) < 0.05  # NaN, too: one split shows no spread
-    if is_noise:
-        return "noise"
-    return "better" if (paired.mean > 0) == METRICS[metric].higher_is_better else "worse"
-
-
-def answer(comparison: Comparison, library: str) -> str:
-    """Return whether focal loss helps with a library, in a sentence."""
-    pairs = [comparison.paired(library, CHOSEN, metric) for metric in HEADLINES]
-    if any(math.isnan(pair.p) for pair in pairs):
-        return f"{LIBRARIES[library]}: one split shows no spread, so that nothing can be said."
-    outcome = [direction(metric, pair) for metric, pair in zip(HEADLINES, pairs, strict=True)]
-    words = _ANSWERS[outcome[0], outcome[1]]
-    if not comparison.table.is_binary:
-        words = words.replace("the rare class", "the classes")
-    return f"{LIBRARIES[library]}: {words}"
-
-
-def details(comparison: Comparison, library: str) -> list[str]:
-    """Return a sentence with the numbers for each of `HEADLINES`."""
-    sentences = []
-    for metric in HEADLINES:
-        pair = comparison.paired(library, CHOSEN, metric)
-        words = {"noise": "no more than noise", "better": "better", "worse": "worse"}[direction(metric, pair)]
-        own = float(comparison.values(library, OWN, metric).mean())
-        sentences.append(
-            f"{METRICS[metric].label}: focal loss less own loss {pair.mean:+.4f} or {pair.mean / own:+.2%} "
-            f"(95 % interval {pair.low:+.4f} to {pair.high:+.4f}): {words}."
-        )
-    return sentences
+    if not (paired.p if p is None else p) < LEVEL:  # NaN, too: one split shows no spread
+        return NOT_SIGNIFICANT
+    return BETTER if (paired.mean > 0) == METRICS[metric].higher_is_better else WORSE

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import FloatArray, check_raw_prediction, check_sample_weight
 from focal_gbm._warnings import warn_user
@@ -82,6 +82,50 @@ def formula_of(
     )  # fmt: skip
 
 
+def loss_sums(
+    loss: Loss, labels: NDArray[Any], weight: FloatArray | None, threads: Threads
+) -> LossSums | None:
+    """Return what sums losses in C, or None where that is left to NumPy."""
+    formula = formula_of(loss)
+    return LossSums(loss, formula, labels, weight, threads) if formula and is_compiled() else None
+
+
+class LossSums:
+    """Mean losses of one set of rows in C, on the library's threads.
+
+    Parameters
+    ----------
+    loss : Loss
+    formula : Formula
+    labels : ndarray
+        As `loss.smallest_labels` returns them.
+    weight : ndarray of shape (n_samples,) or None
+    threads : Threads
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        formula: Formula,
+        labels: NDArray[Any],
+        weight: FloatArray | None,
+        threads: Threads,
+    ) -> None:
+        self._labels = labels
+        self._kernel = Kernel(formula, labels, weight, threads)
+        # of the weights as the kernel keeps them
+        total = len(labels) if weight is None else weight.astype(np.float32).sum(dtype=np.float64)
+        self._total = float(total) * loss.n_labels
+
+    def mean_focal_loss(self, raw_prediction: FloatArray) -> float:
+        """Return the weighted mean of the loss over rows, or rows and labels."""
+        return self._kernel.focal_loss(_contiguous(raw_prediction)) / self._total
+
+    def mean_log_loss(self, raw_prediction: FloatArray) -> float:
+        """Return the weighted mean of -log P(label)."""
+        return self._kernel.log_loss(_contiguous(raw_prediction)) / self._total
+
+
 class CompiledKernel:
     """Gradient and Hessian of one training set in C, on the library's threads.
 
@@ -104,13 +148,16 @@ class CompiledKernel:
         ValueError
             With the first row where a prediction or a result is not finite.
         """
-        if not (raw_prediction.flags.c_contiguous or raw_prediction.flags.f_contiguous):
-            raw_prediction = np.ascontiguousarray(raw_prediction)
+        raw_prediction = _contiguous(raw_prediction)
         row = self._kernel.gradient_hessian(raw_prediction, *out)
         if row >= 0:
             rows = slice(row, row + 1)
             raise_if_not_finite(raw_prediction[rows], row)
             raise_if_results_not_finite(out[0][rows], out[1][rows], row)
+
+
+def _contiguous(array: FloatArray) -> FloatArray:
+    return array if array.flags.c_contiguous or array.flags.f_contiguous else np.ascontiguousarray(array)
 
 
 class PlainKernel:

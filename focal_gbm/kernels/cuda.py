@@ -8,19 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm._arrays import EXP_LIMIT
 from focal_gbm._validation import FloatArray, check_raw_prediction
 from focal_gbm._warnings import warn_user
+from focal_gbm.kernels.cpu import formula_of
+from focal_gbm.kernels.formula import HESSIANS, LINKS, Formula
 from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
-from focal_gbm.losses import Loss
-from focal_gbm.losses.margin import FLOOR, split_exponent
 
-#: The kernels, and the constants that they share with the mathematics in NumPy.
-SOURCE = Path(__file__).parent / "kernel.cu"
-DEFINITIONS = (f"-DFLOOR={FLOOR}f", f"-DEXP_LIMIT={EXP_LIMIT[np.dtype(np.float32)]}f")
-
-#: What the kernels call the choices of the Hessian.
-_HESSIAN_CODES = {"exact": 0, "floored": 1, "majorizing": 2}
+_FOLDER = Path(__file__).parent
 
 #: Threads a block: a multiple of every warp, small enough for any register count.
 _THREADS = 256
@@ -57,7 +51,7 @@ def cuda_kernel(device: str, task: Task) -> CudaKernel | None:
         return None
     if not n_devices:
         return None
-    if class_parameters(task.loss, task.scale) is None:
+    if _formula_of(task) is None:
         warn_user(
             f"device={device!r}: gradients are computed on the CPU and sent to the device in every round, as "
             f"{task.loss!r} has no CUDA source."
@@ -82,37 +76,42 @@ class CudaKernel:
     ----------
     cupy : module
     task : Task
+        Of a loss that has CUDA source.
     """
 
     def __init__(self, cupy: Any, task: Task) -> None:
+        formula: Any = _formula_of(task)
         shape, labels = task.shape, task.labels
-        softmax = task.loss.activation == "softmax"
-        name = f"focal_{task.loss.activation}"
-        self._kernel = cupy.RawKernel(SOURCE.read_text(encoding="utf-8"), name, options=DEFINITIONS)
+        softmax = formula.loss == "softmax"
+        self._kernel = cupy.RawKernel(source(), f"focal_{formula.loss}")
         self._device = cupy.cuda.Device()
+        self._n_rows = len(labels)
         one_weight = np.ones(1) if task.weight is None else task.weight
         with cupy.cuda.using_allocator(), np.errstate(over="ignore"):  # the kernel reports an infinite weight
             self._labels = cupy.asarray(labels.astype(np.int32 if softmax else np.uint8))
             self._weight = cupy.asarray(one_weight.astype(np.float32))
-            self._classes = cupy.asarray(class_parameters(task.loss, task.scale))
+            self._classes = cupy.asarray(class_parameters(formula))
             buffers = [cupy.empty(shape, np.float32) for _ in range(3)]
             self.raw_prediction, self.gradient, self.hessian = buffers
-            self._failed = cupy.zeros(1, np.int32)
+            self._first_bad = cupy.asarray(np.full(1, self._n_rows, np.int64))
         n_threads = len(labels) if softmax else labels.size
         self._grid = ((n_threads + _THREADS - 1) // _THREADS,), (_THREADS,)
+        link = LINKS.index("focal" if formula.is_log_loss else formula.link)
         self._arguments = (
             self.raw_prediction,
             self._labels,
             self._weight,
             np.int32(task.weight is not None),
             self._classes,
-            np.int32(shape[1] if len(shape) > 1 else 1),
-            np.int32(_HESSIAN_CODES[task.hessian]),
-            *([np.float32(task.hessian_factor)] if softmax else []),
+            np.int32(formula.n_columns),
+            np.int32(link),
+            *([np.int32(formula.all_gamma_zero)] if softmax else []),
+            np.int32(HESSIANS.index(str(formula.hessian))),
+            *([np.float32(formula.hessian_factor)] if softmax else []),
             np.int64(n_threads),
             self.gradient,
             self.hessian,
-            self._failed,
+            self._first_bad,
         )
         self._kernel.compile()  # here, where a failure can be told from one of training
 
@@ -145,24 +144,36 @@ class CudaKernel:
     def finite(self) -> bool:
         """Wait for the kernel and return whether all that it read and wrote is finite."""
         with self._device:
-            failed = bool(self._failed.get()[0])
-            if failed:
-                self._failed.fill(0)
-        return not failed
+            is_finite = bool(self._first_bad.get()[0] == self._n_rows)
+            if not is_finite:
+                self._first_bad.fill(self._n_rows)
+        return is_finite
 
 
-def class_parameters(loss: Loss, scale: float | tuple[float, ...]) -> NDArray[np.float32] | None:
-    """Return the kernel's ``Class`` of every class, one row each, of class 0 and 1 of every label.
+def _formula_of(task: Task) -> Formula | None:
+    return formula_of(task.loss, task.scale, task.hessian, task.hessian_factor)
 
-    None where the kernels cannot compute the loss of a class.
+
+def source() -> str:
+    """Return kernel.cu with its headers in it: a compiler at run time has no folders."""
+    text = (_FOLDER / "kernel.cu").read_text(encoding="utf-8")
+    for header in ("kernel.h", "elementary.h"):
+        text = text.replace(f'#include "{header}"', (_FOLDER / header).read_text(encoding="utf-8"))
+    return text
+
+
+def class_parameters(formula: Formula) -> NDArray[np.float32]:
+    """Return the ``Class`` of kernel.h for every class, for "sigmoid" of class 0 and 1 of every column.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_classes, 4)
+        γ, weight, log(weight), and the floor times min(γ, 1).
     """
-    rows = []
-    for margin_loss, weight in loss.weighted_losses(scale):
-        if margin_loss.kernel_gamma is None:
-            return None
-        rows.append((margin_loss.kernel_gamma, *split_exponent(margin_loss.kernel_gamma), weight))
+    classes = formula.classes.reshape(-1, 3)
+    floor = formula.floor * np.minimum(classes[:, :1], 1.0)
     with np.errstate(over="ignore"):  # the kernel reports what became infinite
-        return np.array(rows).astype(np.float32)
+        return np.concatenate([classes, floor], axis=1).astype(np.float32)
 
 
 def _warn_of_cpu(device: str, why: str) -> None:

@@ -7,6 +7,9 @@
 
 #ifdef __CUDACC__
 #define FUNCTION static __device__ __forceinline__
+#ifndef INFINITY /* NVRTC has no headers */
+#define INFINITY __int_as_float(0x7f800000)
+#endif
 #else
 #include <math.h>
 #include <stdint.h>

@@ -210,7 +210,7 @@ FUNCTION Derivatives derivatives_in_logit(Margin at, REAL sign, Attention a, REA
  *     b_k = (q_k - p_k - T''/T') / T', the slope of log B_k in T, and t the true class:
  *
  *     gradient_j = A_t (π_j - δ_tj),    E[hessian]_jj = Ā π_j (1 - π_j),
- *     hessian_jj = A_t { (1 - b_t) (π_j - δ_tj)² + π_j [ b_j (1 - 2 π_j) + π_j Σ π_k b_k ] }.
+ *     hessian_jj = A_t { (1 - b_t) (π_j - δ_tj)² + π_j [ b_j (1 - π_j)² + π_j Σ_{k≠j} π_k b_k ] }.
  *
  * One class, `first`, can have more than a half; all others have m <= 0. Newton's steps solve for all margins at
  * once, with log Σ p of the others = log(1 - p) of the first. Their p are in units of exp(scale), scale being
@@ -245,15 +245,84 @@ FUNCTION Others with_other(Others sums, Reach reach, REAL relative) { /* relativ
     return sums;
 }
 
+/* c, after division by p / T' of the first class, which γ = 0 and p near 1 would make huge */
 FUNCTION REAL constant_of(Others sums, REAL scale, Reach first, REAL m_first) {
-    REAL lever = first.p / first.slope, gap = log_of(sums.mass) + scale + softplus(m_first);
-    return (gap + sums.pull / sums.mass + lever * first.rest) / (sums.of_b / sums.mass + lever);
+    REAL lever = first.slope / first.p, gap = log_of(sums.mass) + scale + softplus(m_first);
+    return (lever * (gap + sums.pull / sums.mass) + first.rest) / (lever * (sums.of_b / sums.mass) + R(1));
 }
 
 /* p of the others as if T were log p: `odds` is the logarithm of Σ exp(y) over the others */
 FUNCTION REAL first_margin_to_start(REAL log_odds_of_others, REAL gamma, REAL n_classes) {
     REAL start = -log_odds_of_others / (R(1) + gamma), least = -log_of(n_classes - R(1));
     return MAX(start, least);
+}
+
+/* log B of the first class: its p (1 - p) does not underflow in it, and with γ=0 B is p */
+FUNCTION REAL log_mass_of_first(REAL m, REAL gamma) {
+    REAL slope = term_of(margin_of(m), gamma).slope;
+    return gamma > R(0) ? -softplus(m) - softplus(-m) - log_of(slope) : -softplus(-m);
+}
+
+typedef struct {
+    REAL mass, a, b; /* B in units of exp(unit), A / α, and the slope of log B in T */
+} Mass;
+
+/* With γ=0 it is 1, of which the terms would leave nothing for p near 1. */
+FUNCTION REAL slope_of_log_b(Margin at, Term term, REAL gamma) {
+    REAL b = ((at.q - at.p) - term.curvature / term.slope) / term.slope;
+    return gamma > R(0) ? b : R(1);
+}
+
+/* Of a class with m <= 0; the mass of the first is another. */
+FUNCTION Mass mass_at(REAL m, REAL gamma, REAL unit) {
+    Mass of;
+    Margin at = margin_of(m);
+    Term term = term_of(at, gamma);
+    Class plain = {gamma, R(1), R(0), R(0)};
+    of.mass = exp_or_zero(MIN(m - unit, R(0))) * at.q * at.q / term.slope;
+    of.a = derivatives_in_margin(at, plain, R(1), EXACT, ANY_GAMMA).g / term.slope;
+    of.b = slope_of_log_b(at, term, gamma);
+    return of;
+}
+
+/* Sums of the masses, and of mass times b, with the largest mass kept apart: small ones beside it are not lost. */
+typedef struct {
+    REAL top, small, top_b, small_b;
+} Masses;
+
+FUNCTION Masses with_mass(Masses sums, Mass of) {
+    REAL moment = of.mass * of.b;
+    int is_larger = sums.top < of.mass;
+    sums.small += is_larger ? sums.top : of.mass;
+    sums.small_b += is_larger ? sums.top_b : moment;
+    sums.top = is_larger ? of.mass : sums.top;
+    sums.top_b = is_larger ? moment : sums.top_b;
+    return sums;
+}
+
+typedef struct {
+    REAL share, others, b_of_others; /* π_j, 1 - π_j, Σ π_k b_k over k ≠ j */
+} Share;
+
+FUNCTION Share share_of(Mass of, Masses sums) {
+    REAL moment = of.mass * of.b, total = sums.top + sums.small;
+    int is_top = of.mass == sums.top && moment == sums.top_b;
+    Share s = {of.mass / total, (is_top ? sums.small : sums.small + (sums.top - of.mass)) / total,
+               (is_top ? sums.small_b : sums.small_b + (sums.top_b - moment)) / total};
+    return s;
+}
+
+/* hessian_jj / A_t, where off is π_j - δ_tj, in the form that loses nothing for π_j near 1 */
+FUNCTION REAL exact_in_logit(Share s, REAL off, REAL b, REAL b_true) {
+    return (R(1) - b_true) * off * off + s.share * (b * s.others * s.others + s.share * s.b_of_others);
+}
+
+/* With γ=0 in every class: p_j and 1 - p_j come of one softmax that does not know the true class, as in the
+ * libraries, so that splits which tie exactly tie here as well. Above `certain` 1 - p is `others`, the sum of the other
+ * classes, as the rounding of p would be felt; below, it is what the libraries have, to the last bit. */
+FUNCTION REAL one_minus(REAL p, REAL others) {
+    const REAL certain = R(0.99);
+    return p > certain ? others : R(1) - p;
 }
 
 #endif

@@ -16,6 +16,7 @@ typedef struct {
     Rows f_first, y_first, gamma_first, weight_first, m_first, m_next, eta_first, a_first, mass_first;
     Rows a_true, b_true, mean_a, mean_b, scale, c;
     Others others[MOST_ROWS];
+    Masses masses[MOST_ROWS];
     REAL u[]; /* (1 + N_ARRAYS) numbers a class: scores and what they become, and three more */
 } Scratch;
 
@@ -150,12 +151,7 @@ static void softmax_of_all(const Block *block, Scratch *s) {
     exponentials(block, s, NULL);
 }
 
-/* Above it 1 - p is summed from the others instead: relative to 1 - p, the rounding of p would be felt. Below, 1 - p is
- * what the libraries have, to the last bit. */
-#define CERTAIN R(0.99)
-
-/* With γ=0 in every class: p_j and 1 - p_j come of one softmax that does not know the true class, as in the
- * libraries, so that splits which tie exactly tie here as well, and the first of them is taken. */
+/* The softmax of γ=0 in every class. */
 static void log_loss_derivatives(const Block *block, Scratch *s) {
     const int n = block->n;
     const REAL factor = (REAL)block->job->hessian_factor;
@@ -164,7 +160,7 @@ static void log_loss_derivatives(const Block *block, Scratch *s) {
         const REAL *restrict u = scores_of(s, k);
         FOR_ROWS {
             REAL p = u[i] / s->total[i];
-            REAL not_p = p > CERTAIN ? s->rest[i] / s->total[i] : R(1) - p;
+            REAL not_p = one_minus(p, s->rest[i] / s->total[i]);
             s->column_g[i] = (s->label[i] == (BITS)k ? -not_p : p) * s->weight[i];
             s->column_h[i] = factor * p * not_p * s->weight[i];
         }

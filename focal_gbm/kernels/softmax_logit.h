@@ -109,42 +109,31 @@ static int step_margins(const Block *block, Scratch *s) {
     return any_long != 0;
 }
 
-/* B of every class in units of exp(scale), and the sums and the largest of them. */
+/* B, and the slope b of its logarithm, of every class, and their sums. */
 static void masses(const Block *block, Scratch *s) {
     const int n = block->n;
-    FOR_ROWS s->top[i] = s->small[i] = s->mean_b[i] = 0;
+    FOR_ROWS {
+        const REAL of_first = log_mass_of_first(s->m_first[i], s->gamma_first[i]);
+        s->scale[i] = MAX(s->scale[i], of_first);
+        s->mass_first[i] = exp_or_zero(of_first - s->scale[i]);
+        s->masses[i] = (Masses){0, 0, 0, 0};
+    }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL gamma = class_of(block->job, k).gamma;
         const REAL *restrict m = array_of(s, MARGIN, k);
         REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
         FOR_ROWS {
             const int is_first = s->first[i] == (BITS)k, is_true = s->label[i] == (BITS)k;
-            Margin at = margin_of(m[i]);
-            Term term = term_of(at, gamma);
-            Class of = {gamma, R(1), 0, 0};
-            REAL side = is_first ? at.p : at.q;
-            REAL away = exp_or_zero((is_first ? -m[i] : m[i]) - s->scale[i]) * side * side / term.slope;
-            REAL a = derivatives_in_margin(at, of, R(1), EXACT, ANY_GAMMA).g / term.slope;
-            b[i] = ((at.q - at.p) - term.curvature / term.slope) / term.slope;
-            mass[i] = away;
-            s->small[i] += MIN(away, s->top[i]);
-            s->top[i] = MAX(away, s->top[i]);
-            s->mean_b[i] += away * b[i];
-            s->a_first[i] = is_first ? a : s->a_first[i];
-            s->mass_first[i] = is_first ? away : s->mass_first[i];
-            s->a_true[i] = is_true ? a : s->a_true[i];
-            s->b_true[i] = is_true ? b[i] : s->b_true[i];
+            Mass of = mass_at(m[i], gamma, s->scale[i]);
+            of.mass = is_first ? s->mass_first[i] : of.mass;
+            s->masses[i] = with_mass(s->masses[i], of);
+            mass[i] = of.mass;
+            b[i] = of.b;
+            s->a_first[i] = is_first ? of.a : s->a_first[i];
+            s->a_true[i] = is_true ? of.a : s->a_true[i];
+            s->b_true[i] = is_true ? of.b : s->b_true[i];
         }
     }
-    FOR_ROWS {
-        s->total[i] = s->top[i] + s->small[i];
-        s->mean_b[i] /= s->total[i];
-        s->a_true[i] *= s->weight[i];
-    }
-}
-
-FUNCTION REAL exact_hessian(REAL share, REAL off, REAL b, REAL b_true, REAL mean_b) {
-    return (R(1) - b_true) * off * off + share * (b * (R(1) - R(2) * share) + share * mean_b);
 }
 
 static void logit_outputs(const Block *block, Scratch *s) {
@@ -152,21 +141,22 @@ static void logit_outputs(const Block *block, Scratch *s) {
     const int n = block->n, hessian = job->hessian;
     const REAL factor = (REAL)job->hessian_factor;
     FOR_ROWS {
-        const REAL of_row = s->row_weight[i] * s->weight_first[i];
-        s->mean_a[i] = factor * of_row * s->a_first[i] * s->eta_first[i] * s->total[i] / s->mass_first[i];
-        s->floor[i] = hessian == FLOORED ? s->floor_of[i] : -INFINITY;
+        const REAL total = s->masses[i].top + s->masses[i].small;
+        const REAL weight = s->row_weight[i] * s->weight_first[i] * factor;
+        s->mean_a[i] = weight * s->a_first[i] * s->eta_first[i] * (total / s->mass_first[i]);
+        s->a_true[i] *= s->weight[i];
     }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
         FOR_ROWS {
             const int is_true = s->label[i] == (BITS)k;
-            REAL share = mass[i] / s->total[i], others = (s->small[i] + (s->top[i] - mass[i])) / s->total[i];
-            REAL off = is_true ? -others : share, g = s->a_true[i] * off;
-            REAL h = s->mean_a[i] * share * others;
-            if (hessian == EXACT)
-                h = factor * s->a_true[i] * exact_hessian(share, off, b[i], s->b_true[i], s->mean_b[i]);
+            const Mass of = {mass[i], 0, hessian == EXACT ? b[i] : 0};
+            Share share = share_of(of, s->masses[i]);
+            REAL off = is_true ? -share.others : share.share, g = s->a_true[i] * off;
+            REAL h = s->mean_a[i] * share.share * share.others;
+            if (hessian == EXACT) h = factor * s->a_true[i] * exact_in_logit(share, off, b[i], s->b_true[i]);
             s->column_g[i] = g;
-            s->column_h[i] = MAX(h, s->floor[i] * ABS(g));
+            s->column_h[i] = hessian == FLOORED ? MAX(h, s->floor_of[i] * ABS(g)) : h;
         }
         store(block, k, s->column_g, s->column_h);
     }
@@ -214,7 +204,7 @@ static int step_by_table(const Block *block, Scratch *s, LookUp *at) {
         REAL curvature = (s->mean_b[i] / s->total[i] - mean * mean) * first.slope * first.slope +
                          mean * first.curvature + at_first.p * at_first.q;
         REAL step = -gap / slope, halley = MAX(R(1) + step * curvature / (R(2) * slope), R(0.5));
-        s->mass_first[i] = at_first.p / first.slope * s->total[i];
+        s->mass_first[i] = at_first.p / MAX(first.slope / s->total[i], R(1e-37)); /* finite in float */
         s->m_next[i] = s->m_first[i] + step / halley;
         any_long |= !IS_SHORT(step, s->gamma_first[i]);
     }
@@ -232,25 +222,17 @@ static void masses_by_table(const Block *block, Scratch *s) {
     }
     step_by_table(block, s, &at);
     FOR_ROWS {
-        Class of = {s->gamma_first[i], R(1), 0, 0};
-        Margin margin = margin_of(s->m_first[i]);
-        s->a_first[i] = derivatives_in_margin(margin, of, R(1), EXACT, ANY_GAMMA).g /
-                        term_of(margin, s->gamma_first[i]).slope;
-        s->top[i] = s->mass_first[i];
-        s->small[i] = 0;
-        s->a_true[i] = (s->label[i] == s->first[i] ? s->a_first[i] : s->a_true[i]) * s->weight[i];
+        s->a_first[i] = mass_at(s->m_first[i], s->gamma_first[i], R(0)).a;
+        s->a_true[i] = s->label[i] == s->first[i] ? s->a_first[i] : s->a_true[i];
+        s->masses[i] = (Masses){0, 0, 0, 0};
     }
     for (int k = 0; k < s->n_classes; ++k) {
         REAL *restrict mass = array_of(s, REST, k);
         FOR_ROWS {
-            const int is_first = s->first[i] == (BITS)k;
-            REAL other = is_first ? 0 : mass[i];
-            s->small[i] += MIN(other, s->top[i]);
-            s->top[i] = MAX(other, s->top[i]);
-            mass[i] = is_first ? s->mass_first[i] : mass[i];
+            mass[i] = s->first[i] == (BITS)k ? s->mass_first[i] : mass[i];
+            s->masses[i] = with_mass(s->masses[i], (Mass){mass[i], 0, 0});
         }
     }
-    FOR_ROWS s->total[i] = s->top[i] + s->small[i];
 }
 
 static void softmax_logit_derivatives(const Block *block, Scratch *s) {

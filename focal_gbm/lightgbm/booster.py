@@ -48,6 +48,9 @@ class FocalBooster(lightgbm.Booster):
         self.unwritten = None
         return self
 
+    def __copy__(self) -> FocalBooster:
+        return self.__deepcopy__(None)
+
     def __deepcopy__(self, memo: Any) -> FocalBooster:
         copy = FocalBooster(self.model_to_string(num_iteration=-1))
         copy.loss, copy.entry = self.loss, self.entry
@@ -88,8 +91,9 @@ class FocalBooster(lightgbm.Booster):
         """
         if self.loss is not None and not is_log_odds(self.loss):
             raise ValueError(
-                "refit fits the leaves with LightGBM's own log loss, of which the focal scores of this model "
-                'are no log-odds: train it with focal_link="logit".'
+                "refit must not be called on a model of a focal loss whose raw predictions are focal scores: "
+                "LightGBM would fit the leaves anew with its log loss, as if they were log-odds. Train with "
+                'focal_link="logit", train on with init_model, or fit on the new rows.'
             )
         return super().refit(*args, **kwargs)
 

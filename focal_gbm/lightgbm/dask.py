@@ -132,7 +132,7 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
             if data is X and labels is y and weight is sample_weight and score is init_score:
                 evals.append(train)
                 continue
-            rows = _rows(data, labels, weight, score, f" of evaluation set {i}").persist(client)
+            rows = _rows(data, labels, weight, score, f" of eval_set[{i}]").persist(client)
             # the engine would only say that a partition failed
             client.compute(rows.counts()).result().check_among(plan.state.classes, f"the labels{rows.of}")
             evals.append(_on_worker(rows, plan, start))
@@ -253,9 +253,10 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
 
     def to_local(self) -> FocalLGBMClassifier:
         """Return the fitted estimator for data of one machine."""
+        state = self._state()
         params = {name: value for name, value in self.get_params().items() if name != "client"}
         local = FocalLGBMClassifier(**params)
-        local._become(self.booster_, self._state(), hasattr(self, "feature_names_in_"), self.evals_result_)
+        local._become(self.booster_, state, hasattr(self, "feature_names_in_"), self.evals_result_)
         return local
 
 
@@ -268,9 +269,9 @@ def _on_worker(rows: collections.DaskRows, plan: Plan, start: FloatArray) -> col
     score = rows.score
     if start.any():
         # As LightGBM, whose start is part of the first tree: on top of what the user gives.
-        constant = collections.constant(rows.y, start)
-        score = constant if score is None else score + constant
-    return rows._replace(y=collections.encoded(rows.y, plan.state.classes), score=score)
+        score = collections.constant(rows.y, start) if score is None else collections.raised(score, start)
+    weight = collections.single_column(rows.weight)
+    return rows._replace(y=collections.encoded(rows.y, plan.state.classes), weight=weight, score=score)
 
 
 def _if_any(values: Iterable[Any]) -> list[Any] | None:

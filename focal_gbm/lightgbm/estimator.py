@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import lightgbm
+from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
 from focal_gbm.lightgbm.booster import FocalBooster
+from focal_gbm.lightgbm.columns import check_columns
+from focal_gbm.lightgbm.library import KINDS
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import read_model
 from focal_gbm.lightgbm.model_text import add_state
@@ -174,6 +178,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMBase):
 
     _has_whole_signature: ClassVar[bool] = True
     _objective_class = FocalLGBMObjective
+    _own_parameters = frozenset(LGBMClassifier().get_params())
+    _mistaken_names: ClassVar[dict[str, str]] = {"gamma": "focal_gamma", "alpha": "focal_alpha"}
     _free_of_binning = FREE_OF_BINNING
     _rounds_names = ROUNDS
     _stopping_names = EARLY_STOPPING
@@ -223,6 +229,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
+        X = as_table(X)
         plan, target = self._plan_fit(X, y, sample_weight)
         check_init_model(init_model, plan)
         metrics = eval_metrics(self, plan, eval_metric)
@@ -258,6 +265,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """
         state = self._state()
         if pred_leaf or pred_contrib:
+            X = as_table(X)
+            check_columns(X)
             return super().predict_proba(
                 X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib,
                 validate_features, **kwargs,
@@ -321,6 +330,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         validate_features: bool,
         **kwargs: Any,
     ) -> FloatArray:
+        X = as_table(X)
+        check_columns(X)
         raw: FloatArray = super().predict_proba(
             X,
             raw_score=True,
@@ -406,7 +417,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         return self._state_as_json(state, best_iteration=best_iteration, feature_names=named)
 
     def _warn_if_no_split(self, plan: Plan) -> None:
-        why = why_no_split(self, plan)
+        why = None if plan.has_one_class else why_no_split(self, plan)
         if why is not None:
             self._warn_no_split(why)
 
@@ -422,7 +433,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             )
 
     def _plan(self, parameters: FocalParameters, target: Target, n_samples: int) -> Plan:
-        refuse_parameters(self)
+        refuse_parameters(self, KINDS["binary" if len(target.classes) == 2 else "multiclass"].names)
         plan = super()._plan(parameters, target, n_samples)
         check_num_class(self, len(plan.start))
         return plan

@@ -21,21 +21,27 @@ def _of_softmax(n_classes: int) -> float:
     return n_classes / (n_classes - 1.0)
 
 
+#: LightGBM's `kEpsilon`: the least probability that it starts from.
+_EPSILON = 1e-15
+
+
 LIGHTGBM = Library(
     name="LightGBM",
     order="F",
     hessian_of_softmax=_of_softmax,
-    hands_over_copies=False,
     exact_rows=0,
     # its CUDA tree method fetches gradients from the CPU
     takes_cuda=False,
     shared_object=shared_object(),
+    least_share=_EPSILON,
+    start_of_softmax=np.log,
 )
 
 
 class Kind(NamedTuple):
     """What LightGBM calls a kind of problem."""
 
+    names: tuple[str, ...]  #: of the objective, as a user may give them
     objective: str  #: as a model file says it, with the number of classes to fill in
     own_start: Callable[[FloatArray], FloatArray]  #: from a start to that with the constant of LightGBM's own
 
@@ -46,6 +52,6 @@ def _log_probabilities(start: FloatArray) -> FloatArray:
 
 
 KINDS = {
-    "binary": Kind("binary sigmoid:1", np.asarray),
-    "multiclass": Kind("multiclass num_class:{}", _log_probabilities),
+    "binary": Kind(("binary",), "binary sigmoid:1", np.asarray),
+    "multiclass": Kind(("multiclass", "softmax"), "multiclass num_class:{}", _log_probabilities),
 }

@@ -24,12 +24,16 @@ _SCALED_METRICS = {
         "focal_loss": ("focal_loss", FOCAL_LOSS),
         **dict.fromkeys((*_LOG_LOSS_NAMES, "binary"), ("binary_logloss", "log_loss")),
         **dict.fromkeys(("cross_entropy", "xentropy"), ("cross_entropy", "log_loss")),
+        # less the entropy of the labels, which is 0
+        **dict.fromkeys(("kullback_leibler", "kldiv"), ("kullback_leibler", "log_loss")),
         **dict.fromkeys(_ERROR_NAMES, ("binary_error", "error")),
         **dict.fromkeys(("l1", "mean_absolute_error", "mae", "regression_l1"), ("l1", "absolute")),
         **dict.fromkeys(
             ("l2", "mean_squared_error", "mse", "regression_l2", "regression"), ("l2", "squared")
         ),
         **dict.fromkeys(("rmse", "root_mean_squared_error", "l2_root"), ("rmse", "root")),
+        # relative to max(1, |y|), which is 1
+        **dict.fromkeys(("mape", "mean_absolute_percentage_error"), ("mape", "absolute")),
     },
     "multiclass": {
         "focal_loss": ("focal_loss", FOCAL_LOSS),
@@ -37,6 +41,10 @@ _SCALED_METRICS = {
         **dict.fromkeys(_ERROR_NAMES, ("multi_error", "error")),
     },
 }
+
+#: Metrics of real numbers: LightGBM would compute them of a probability, of which they say nothing that the
+#: others do not.
+_OF_REGRESSION = ("fair", "gamma", "gamma_deviance", "huber", "poisson", "quantile", "r2", "tweedie")
 
 #: How a user says that no metric is wanted.
 _NO_METRIC = ("", "None", "none", "null", "custom", "na")
@@ -55,6 +63,7 @@ class EvalMetrics:
     def __init__(self, eval_metric: Any, metric: Any, evaluation: Evaluation) -> None:
         asked = [*_as_list(eval_metric)]
         asked += [FOCAL_LOSS] if metric is None else _as_list(metric)
+        asked = [one for one in asked if one is not None]
         self.of_library: list[str] = []
         self.ours: list[EvalMetric] = []
         seen: set[str] = set()
@@ -76,9 +85,10 @@ class EvalMetrics:
                 self.of_library.append(metric)
             else:
                 known = ", ".join(sorted({*own, *scaled}))
+                why = " It is a metric of real numbers, not of classes." if metric in _OF_REGRESSION else ""
                 raise ValueError(
                     f"eval_metric and metric must be callables or among {known} for these labels, "
-                    f"got {metric!r}."
+                    f"got {metric!r}.{why}"
                 )
         self._ours_first = bool(asked) and asked[0] not in own
 
@@ -96,6 +106,7 @@ class EvalMetric:
     def __init__(self, metric: tuple[str, str] | Callable[..., Any], evaluation: Evaluation) -> None:
         self._metric = metric
         self._evaluation = evaluation
+        self._rows: dict[int, tuple[lightgbm.Dataset, Any, FloatArray | None]] = {}
 
     def __call__(self, y_true: FloatArray, raw_prediction: FloatArray, weight: FloatArray | None) -> Any:
         """Return (name, value, whether greater is better)."""
@@ -110,7 +121,20 @@ class EvalMetric:
 
     def native(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
         """Return the same in the form that `lightgbm.train` calls."""
-        return self(data.get_label(), raw_prediction, data.get_weight())
+        if callable(self._metric):
+            return self(data.get_label(), raw_prediction, data.get_weight())
+        name, kind = self._metric
+        labels, weight = self._rows_of(data)
+        return name, self._evaluation.value(kind, labels, raw_prediction, weight), False
+
+    def _rows_of(self, data: lightgbm.Dataset) -> tuple[Any, FloatArray | None]:
+        """Return labels and weights of a data set, which stay as they are during a fit."""
+        if id(data) not in self._rows:
+            loss = self._evaluation.state.loss
+            labels, weight = loss.smallest_labels(loss.check_labels(data.get_label())), data.get_weight()
+            self._evaluation.keep(labels, weight)
+            self._rows[id(data)] = data, labels, weight  # with the data, so that nothing else has its id
+        return self._rows[id(data)][1:]
 
 
 def _as_list(metrics: Any) -> list[Any]:

@@ -105,4 +105,7 @@ def _raise_tree(tree: str, constant: float) -> str:
             # abort the process that loads the model.
             raised = " ".join(repr(float(value) + constant) for value in values.split(" ") if value)
             lines[i] = f"{key}={raised}"
+        elif key == "shrinkage":
+            # as in LightGBM's own first trees: `Booster.refit` shrinks what it writes into the leaves
+            lines[i] = "shrinkage=1"
     return "\n".join(lines)

@@ -131,11 +131,11 @@ def starts_from_average(model: Any) -> bool:
     return given_flag(model, ["boost_from_average"], True)[1]
 
 
-def refuse_parameters(model: Any) -> None:
-    """Raise on a parameter that cannot be honoured."""
+def refuse_parameters(model: Any, objectives: Sequence[str]) -> None:
+    """Raise on a parameter that cannot be honoured; `objectives` are LightGBM's names of the same task."""
     for name in OBJECTIVE:
         name, objective = given(model, [name])
-        if objective in (None, "binary"):
+        if objective is None or objective in objectives:
             continue
         raise ValueError(
             f"{name} must be left alone: {type(model).__name__} trains the focal loss, got "
@@ -180,6 +180,8 @@ def library_alphas(model: Any, classes: NDArray[Any], class_counts: FloatArray) 
         alphas.append(Alpha("class_weight", model.class_weight, weights))
     name, is_unbalance = given_flag(model, UNBALANCE, False)
     if is_unbalance:
+        if not class_counts.all():
+            raise ValueError(f"{name}={is_unbalance} needs rows with a positive weight in every class.")
         # As LightGBM: the rarer class is weighted up by the quotient of the counts.
         alphas.append(Alpha(name, True, class_counts.max() / class_counts))
     name, weight = given_number(model, ["scale_pos_weight"], 1.0)

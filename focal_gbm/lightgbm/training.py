@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.lightgbm.booster import CompletesFile, FocalBooster
-from focal_gbm.lightgbm.library import KINDS
+from focal_gbm.lightgbm.columns import check_columns
+from focal_gbm.lightgbm.library import KINDS, LIGHTGBM
 from focal_gbm.lightgbm.metrics import EvalMetrics
 from focal_gbm.lightgbm.model_file import check_text
 from focal_gbm.lightgbm.model_text import add_start, read_state
@@ -103,7 +106,7 @@ def data_sets(
         is_train = evaluation.knows_training_set and data is rows.X and labels is rows.y
         codes, weight, score, default_name = target.codes, target.sample_weight, init_score, "training"
         if not is_train:
-            codes = plan.encode(labels, f"the labels of evaluation set {i}", data)
+            codes = plan.encode(labels, f"the labels of eval_set[{i}]", data)
             weight = _eval_weight(evaluation, i, codes, plan.state.classes)
             score, default_name = _item(evaluation.init_scores, i), f"valid_{i}"
             _check_score(score, plan, codes, f"eval_init_score[{i}]")
@@ -167,9 +170,7 @@ def train(
         ],
         init_model=init_model.booster_ if isinstance(init_model, lightgbm.LGBMModel) else init_model,
     )
-    complete = FocalBooster(booster.model_to_string(num_iteration=-1))
-    complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
-    return complete, history
+    return _completed(booster, booster.model_to_string(num_iteration=-1), plan.state), history
 
 
 def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatArray:
@@ -182,8 +183,15 @@ def start_of(model: Any, plan: Plan, init_score: Any, init_model: Any) -> FloatA
 def with_start(booster: lightgbm.Booster, start: FloatArray, state: FocalState) -> FocalBooster:
     """Return the booster with the start and the link to the score's probability written into the model."""
     text = add_start(booster.model_to_string(num_iteration=-1), start.tolist(), _objective(state))
+    return _completed(booster, text, state)
+
+
+def _completed(booster: lightgbm.Booster, text: str, state: FocalState) -> FocalBooster:
+    """Return the booster of a complete text, with what a text does not hold."""
     complete = FocalBooster(text)
     complete.best_iteration, complete.best_score = booster.best_iteration, booster.best_score
+    # by the user's names
+    complete.params = {**booster.params, "objective": _objective(state).partition(" ")[0]}
     return complete
 
 
@@ -193,7 +201,9 @@ def _objective(state: FocalState) -> str:
 
 def eval_metrics(model: Any, plan: Plan, eval_metric: Any = None) -> EvalMetrics:
     """Return the metrics of a fit: those of `eval_metric` and those of the parameter `metric`."""
-    return EvalMetrics(eval_metric, given(model, METRIC)[1], Evaluation(plan.state, model.probability))
+    threads = Threads(LIGHTGBM.shared_object, plan.objective.n_jobs)
+    evaluation = Evaluation(plan.state, model.probability, threads)
+    return EvalMetrics(eval_metric, given(model, METRIC)[1], evaluation)
 
 
 def check_init_model(init_model: Any, plan: Plan) -> None:
@@ -321,6 +331,8 @@ def _scores(start: FloatArray, n_samples: int, score: Any) -> FloatArray | None:
 
 def _as_library_takes(X: Any, least_rows: int = 1) -> Any:
     """Return what LGBMClassifier makes of a table: data frames as they are, all else as an array."""
+    X = as_table(X)
+    check_columns(X)
     if hasattr(X, "columns"):
         return X
     return check_array(X, accept_sparse=True, ensure_all_finite=False, ensure_min_samples=least_rows)

@@ -31,8 +31,8 @@ class Margin:
     """Margins m of the true class of some rows, and what losses are made of.
 
     ``p = σ(m)`` is the probability of the true class and ``q = σ(-m)``, neither of them one minus the other.
-    All are finite, and p, q and the odds are never 0: past |m| = 87 in float32 and 708 in float64 they stay
-    as they are, where they have long underflowed against what they are added to.
+    All are finite, and p, q and the odds are never 0: past a size of m of 87 in float32 and 708 in float64
+    they stay as they are, where they have long underflowed against what they are added to.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class MarginLoss(ABC):
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return the link term of the margin z less that of -z: the logit of two classes of this loss.
 
-        `pair` holds the margins -z and z, of shape (2, *z.shape).
+        `pair` holds the margins -z and z, of shape ``(2, *z.shape)``.
         """
         of_0, of_1 = self.link_term(pair)
         return np.asarray(of_1 - of_0)

@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import Bunch, _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import check_choice, check_sample_weight
 from focal_gbm.search.progress import Progress
 from focal_gbm.search.results import Run, cv_results, with_error_score
@@ -184,7 +185,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             Naming the argument or parameter that cannot be honoured; ValueError where all fits fail.
         """
         candidates = self._candidates()
-        target = as_target(y)
+        target, X = as_target(y), as_table(X)
         X, _ = indexable(X, target)
         params = {name: value for name, value in params.items() if value is not None}
         if "sample_weight" in params:
@@ -377,7 +378,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         model = clone(self.estimator).set_params(**clone(found["best_params_"], safe=False))
         names, given = model._rounds_names, model.get_params()
         in_force = next((name for name in names if given.get(name) is not None), names[-1])
-        return model.set_params(**{in_force: found["best_n_rounds_"]}).fit(X, y, **fit_params)
+        model.set_params(**{in_force: found["best_n_rounds_"]})._leave_no_early_stopping()
+        return model.fit(X, y, **fit_params)
 
 
 def _rows(X: Any, y: NDArray[Any], weight: Any, rows: NDArray[np.intp]) -> Rows:

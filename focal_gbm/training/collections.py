@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.training.counts import ClassCounts
-from focal_gbm.training.labels import check_class_counts, check_two_classes, encode_labels
+from focal_gbm.training.labels import check_two_classes, encode_labels
 from focal_gbm.training.plan import Target
 from focal_gbm.training.state import FocalState
 
@@ -59,8 +59,12 @@ class DaskRows(NamedTuple):
     def counts(self) -> Any:
         """Return the class counts of all rows as one delayed object."""
         weights = [None] * len(blocks(self.y)) if self.weight is None else blocks(self.weight)
-        pairs = zip(blocks(self.y), weights, strict=True)
-        return dask.delayed(sum)([dask.delayed(_counts_of_block)(*pair) for pair in pairs], ClassCounts())
+        labels = ("the labels" if self.of else "y") + self.of
+        parts = [
+            dask.delayed(_counts_of_block)(y, weight, labels, i)
+            for i, (y, weight) in enumerate(zip(blocks(self.y), weights, strict=True))
+        ]
+        return dask.delayed(sum)(parts, ClassCounts())
 
     def target(self) -> Any:
         """Return classes and their weights as a `Target` without codes, and the number of rows, delayed."""
@@ -69,7 +73,6 @@ class DaskRows(NamedTuple):
 
 def _target_of(counts: ClassCounts) -> tuple[Target, int]:
     check_two_classes(counts.classes)
-    check_class_counts(counts.counts, counts.classes)
     return Target(counts.classes, np.empty(0, np.uint8), None, counts.counts), counts.n_samples
 
 
@@ -88,6 +91,13 @@ def encoded(y: Any, classes: NDArray[Any]) -> Any:
     return _by_row(_encode_block, y, np.float32, "label", classes)
 
 
+def single_column(weight: Any) -> Any:
+    """Return weights without a second axis of length 1, None as it is."""
+    if getattr(weight, "ndim", 1) == 1:
+        return weight
+    return weight[:, 0] if isinstance(weight, da.Array) else weight[weight.columns[0]]
+
+
 def constant(y: Any, score: FloatArray) -> Any:
     """Return a constant score for every row of y, one column a class where there are many."""
     if isinstance(y, da.Array):
@@ -99,6 +109,17 @@ def constant(y: Any, score: FloatArray) -> Any:
                 shape["new_axis"] = 1
         return da.map_blocks(_constant_block, y, score, dtype=np.float64, meta=np.empty(0), **shape)
     return y.map_partitions(_constant_block, score, meta=_constant_block(y._meta, score))
+
+
+def raised(score: Any, start: FloatArray) -> Any:
+    """Return scores with a constant added to each row, whatever their index and columns are called."""
+    if isinstance(score, da.Array):
+        return score + (start if score.ndim == 2 and len(start) > 1 else start[0])
+    return score.map_partitions(_raise_block, start, meta=score._meta.astype(np.float64))
+
+
+def _raise_block(block: Any, start: FloatArray) -> Any:
+    return block + (start if len(start) > 1 else start[0])
 
 
 def decisions(raw: Any, state: FocalState) -> Any:
@@ -156,13 +177,12 @@ def _one_column(block: Any) -> Any:
     """Return labels or scores without a second axis of length 1, and without an index."""
     if getattr(block, "ndim", 1) == 2 and block.shape[1] == 1:
         block = block.iloc[:, 0] if hasattr(block, "iloc") else block[:, 0]
-    if hasattr(block, "iloc") and getattr(block.dtype, "numpy_dtype", None) is None:
-        return block.to_numpy()
-    return block  # pandas' nullable types are the label check's to convert
+    return block.to_numpy() if hasattr(block, "to_numpy") else block
 
 
-def _counts_of_block(y: Any, sample_weight: Any) -> ClassCounts:
-    return ClassCounts.of(_one_column(y), None if sample_weight is None else _one_column(sample_weight))
+def _counts_of_block(y: Any, sample_weight: Any, name: str, i: int) -> ClassCounts:
+    weight = None if sample_weight is None else _one_column(sample_weight)
+    return ClassCounts.of(_one_column(y), weight, f"{name}, partition {i},")
 
 
 def _encode_block(y: Any, classes: NDArray[Any]) -> NDArray[np.float32]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from focal_gbm._arrays import as_column
 from focal_gbm._validation import FloatArray, check_choice, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, MarginLoss, MulticlassFocalLoss
 from focal_gbm.training.alpha import resolve_alpha
 from focal_gbm.training.labels import as_target, check_class_counts, check_two_classes, encode_labels
 from focal_gbm.training.objective import FocalObjective
-from focal_gbm.training.plan import SCALES, loss_of_classes
+from focal_gbm.training.plan import SCALES, as_library_keeps, log_loss_scale, loss_of_classes
 
 Objective = TypeVar("Objective", bound=FocalObjective)
 
@@ -32,7 +33,8 @@ class ClassCounts:
     classes : ndarray of shape (n_classes,)
         The labels in sorted order.
     counts : ndarray of float64 of shape (n_classes,)
-        Sum of the sample weights of each; the number of rows where there are no weights.
+        Sum of the sample weights of each, rounded to float32 as the libraries keep them; the number of rows
+        where there are no weights.
     n_samples : int
         Number of rows.
 
@@ -60,7 +62,7 @@ class ClassCounts:
     n_samples: int = 0
 
     @classmethod
-    def of(cls, y: ArrayLike, sample_weight: ArrayLike | None = None) -> ClassCounts:
+    def of(cls, y: ArrayLike, sample_weight: ArrayLike | None = None, name: str = "y") -> ClassCounts:
         """Return the counts of one chunk, which may be empty or lack classes.
 
         Parameters
@@ -68,6 +70,8 @@ class ClassCounts:
         y : array-like of shape (n_samples,)
             Labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
+        name : str, default="y"
+            What errors call the labels.
 
         Raises
         ------
@@ -76,16 +80,16 @@ class ClassCounts:
         """
         if np.ndim(y) == 1 and not np.size(y):
             return cls()
-        labels = as_target(y)
+        labels = as_target(y, name)
         if labels.ndim == 2:
-            raise ValueError(f"y must have shape (n_samples,), got shape {labels.shape}.")
+            raise ValueError(f"{name} must have shape (n_samples,), got shape {labels.shape}.")
         if sample_weight is None:
             classes, counts = np.unique(labels, return_counts=True)
             return cls(classes, counts.astype(np.float64), len(labels))
         classes, codes = np.unique(labels, return_inverse=True)
-        weight = np.asarray(sample_weight)
+        weight = as_column(sample_weight)
         if weight.shape != labels.shape or weight.any():  # a chunk may have no weight, the whole may not
-            weight = check_sample_weight(weight, len(labels))  # type: ignore[assignment]
+            weight = as_library_keeps(check_sample_weight(weight, len(labels)))  # type: ignore[assignment]
         return cls(classes, np.bincount(codes, weights=weight).astype(np.float64), len(labels))
 
     @classmethod
@@ -174,7 +178,7 @@ class ClassCounts:
         hessian = loss.hessian_of(hessian)
         if isinstance(scale, str):
             check_choice(scale, SCALES, "scale")
-            scale = float(loss.log_loss_scale(self.counts, hessian))
+            return objective(loss, hessian, log_loss_scale(loss, self.counts, hessian, alpha))
         return objective(loss, hessian, scale)
 
     def start(self, loss: BinaryFocalLoss | MulticlassFocalLoss) -> float | FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,10 @@ from focal_gbm.losses import MarginLoss
 from focal_gbm.training.objective import FocalObjective
 from focal_gbm.training.plan import PROBABILITIES, Alpha, FocalParameters, Plan, Rows, Target, plan_of
 from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_to_json
+
+#: A name is near another from here on: "focalgamma" is at 0.95, LightGBM's "min_hessian" at 0.78 of
+#: "hessian".
+_NEAR = 0.8
 
 
 class FocalClassifierMixin:
@@ -29,6 +34,10 @@ class FocalClassifierMixin:
 
     #: The library's objective.
     _objective_class: ClassVar[type[FocalObjective]]
+
+    #: The parameters of the library's estimator, and what its name for another one may be taken for.
+    _own_parameters: ClassVar[frozenset[str]]
+    _mistaken_names: ClassVar[dict[str, str]] = {}
 
     # What FocalSearchCV asks of an estimator
 
@@ -60,6 +69,9 @@ class FocalClassifierMixin:
             Rounds that the fitted model predicts with.
         """
         raise NotImplementedError
+
+    def _leave_no_early_stopping(self) -> None:
+        """Take out what stops early, for a fit with no rows to stop on."""
 
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         """Return each of the library's own parameters that weights the classes."""
@@ -97,7 +109,21 @@ class FocalClassifierMixin:
         )
         if unknown:
             raise TypeError(f"{type(self).__name__} has no parameter {', '.join(unknown)}.")
+        self._warn_of_near_names()
         return FocalParameters(**self.focal_parameters())
+
+    def _warn_of_near_names(self) -> None:
+        """Warn of parameters that the library ignores, and that read like ours."""
+        for name in self.get_params(deep=False):  # type: ignore[attr-defined]
+            if name in self._own_parameters or name in FOCAL_PARAMETERS:
+                continue
+            near = self._mistaken_names.get(name) or next(
+                iter(get_close_matches(name, FOCAL_PARAMETERS, n=1, cutoff=_NEAR)), None
+            )
+            if near is not None:
+                warn_user(
+                    f"{type(self).__name__} has no parameter {name}, which is ignored: did you mean {near}?"
+                )
 
     def _state(self) -> FocalState:
         if not hasattr(self, "_focal_state"):

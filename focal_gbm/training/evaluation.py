@@ -8,7 +8,7 @@ that judge a probability are computed here, on what `predict_proba` would return
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from focal_gbm._validation import FloatArray
+from focal_gbm.kernels.cpu import LossSums, loss_sums
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.training.metrics import FocalMetric, mean_focal_loss
 from focal_gbm.training.state import FocalState
 
@@ -31,10 +33,20 @@ class Evaluation:
     state : FocalState
     probability : {"posterior", "score"}
         What `predict_proba` returns.
+    threads : Threads
+        The library's, for the sets that are kept.
     """
 
     state: FocalState
     probability: str
+    threads: Threads = field(default_factory=Threads)
+    _kernels: dict[int, LossSums] = field(default_factory=dict, init=False, repr=False)
+
+    def keep(self, labels: NDArray[Any], weight: FloatArray | None) -> None:
+        """Prepare for labels and weights that come again in every round, the same objects: in C."""
+        sums = loss_sums(self.state.loss, labels, weight, self.threads)
+        if sums is not None:
+            self._kernels[id(labels)] = sums  # which keeps the labels, so that nothing else has their id
 
     def prediction_for(self, metric: Callable[..., Any], raw_prediction: FloatArray) -> FloatArray:
         """Return what a user's metric is to see: P(y=1), or the probabilities of classes or labels.
@@ -60,8 +72,8 @@ class Evaluation:
 
         Parameters
         ----------
-        kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root", "auc"}
-            "auc" is for many classes: each against the rest, weighted by its frequency.
+        kind : {"focal_loss", "log_loss", "error", "absolute", "squared", "root", "auc", "aucpr"}
+            The last two are for many classes: the mean over each against the rest.
         labels : ndarray
             Codes, booleans for two classes and for many labels.
         raw_prediction : ndarray
@@ -69,17 +81,22 @@ class Evaluation:
         threshold : float or None
             For "error": the probability above which class 1 is predicted, None for what `predict` does.
         """
+        sums = self._kernels.get(id(labels))
         if kind == FOCAL_LOSS:
+            if sums is not None:
+                return sums.mean_focal_loss(raw_prediction)
             return mean_focal_loss(self.state.loss, labels, raw_prediction, weight)
         if kind == "log_loss":
+            if sums is not None and self.probability == "posterior":
+                return sums.mean_log_loss(raw_prediction)
             return _average(self.state.link(self.probability).log_loss(labels, raw_prediction), weight)
         if kind == "error" and threshold is None:
             return _average(self.state.loss.decide(raw_prediction) != labels, weight)
         probability = self._probabilities(raw_prediction, self.probability)
         if threshold is not None:
             return _average((probability > threshold) != labels, weight)
-        if kind == "auc":
-            return _auc_of_each(labels, probability, weight)
+        if kind in _AREAS:
+            return _area_of_each(kind, labels, probability, weight)
         off = np.where(labels, 1 - probability, probability)
         if kind == "absolute":
             return _average(off, weight)
@@ -90,14 +107,54 @@ class Evaluation:
         return self.state.link(probability).inverse(raw_prediction)
 
 
-def _auc_of_each(labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None) -> float:
-    """Return the area under the curve of each class against the rest, weighted by frequency, as XGBoost."""
+def _area_of_each(
+    kind: str, labels: NDArray[Any], probability: FloatArray, weight: FloatArray | None
+) -> float:
+    """Return the mean area under the curve of each class against the rest, as XGBoost: auc by frequency."""
     counts = np.bincount(labels, weight)
     classes = np.flatnonzero(counts)  # a rare class may be missing from an evaluation set
     if len(classes) < 2:
-        raise ValueError("auc needs rows of two classes or more in each evaluation set, got one class only.")
-    areas = [roc_auc_score(labels == k, probability[:, k], sample_weight=weight) for k in classes]
-    return float(np.average(areas, weights=counts[classes]))
+        raise ValueError(
+            f"{kind} needs rows of two classes or more in each evaluation set, got one class only."
+        )
+    areas = [_AREAS[kind](labels == k, probability[:, k], sample_weight=weight) for k in classes]
+    return float(np.average(areas, weights=counts[classes] if kind == "auc" else None))
+
+
+def _area_under_precision_recall(
+    is_class: NDArray[np.bool_], probability: FloatArray, sample_weight: FloatArray | None
+) -> float:
+    """Return the area with precision interpolated between thresholds as XGBoost does (Davis, Goadrich 2006).
+
+    Between two thresholds false positives grow in proportion to true ones: precision is then r / (a r + b) at
+    recall r, whose integral is closed. Where no true one is between them, recall does not grow.
+    """
+    false, true = _curve(is_class, probability, sample_weight)
+    false, true = np.append(0.0, false), np.append(0.0, true)
+    grows = np.flatnonzero(np.diff(true))
+    f, t = false[grows], true[grows]
+    ratio = (false[grows + 1] - f) / (true[grows + 1] - t)
+    a, b = 1.0 + ratio, (f - ratio * t) / true[-1]
+    start, end = t / true[-1], true[grows + 1] / true[-1]
+    curved = b != 0.0
+    logarithm = np.zeros_like(a)
+    at_end, at_start = a * end + b, a * start + b
+    logarithm[curved] = b[curved] / a[curved] * np.log(at_end[curved] / at_start[curved])
+    return float(((end - start - logarithm) / a).sum())
+
+
+def _curve(
+    is_class: NDArray[np.bool_], probability: FloatArray, sample_weight: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return false and true positives at every threshold."""
+    order = np.argsort(-probability, kind="stable")
+    weight = np.ones(len(order)) if sample_weight is None else sample_weight[order].astype(np.float64)
+    ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    true = np.cumsum(weight * is_class[order])[ends]
+    return np.cumsum(weight)[ends] - true, true
+
+
+_AREAS = {"auc": roc_auc_score, "aucpr": _area_under_precision_recall}
 
 
 def _average(values: NDArray[Any], weight: FloatArray | None) -> float:

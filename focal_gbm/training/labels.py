@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from focal_gbm._arrays import on_cpu
+from focal_gbm._arrays import as_numpy
 from focal_gbm._validation import FloatArray, check_binary_labels
 
 
@@ -23,16 +24,11 @@ def check_two_classes(classes: NDArray[Any]) -> None:
         )
 
 
-def check_class_counts(counts: FloatArray, classes: NDArray[Any], column: int | None = None) -> None:
+def check_class_counts(counts: FloatArray, classes: NDArray[Any]) -> None:
     """Raise unless every class has some weight."""
     if not counts.all():
         empty = classes.tolist()[int(counts.argmin())]
-        if column is None:
-            raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
-        raise ValueError(
-            f"y must hold rows of 0 and of 1, with a positive sample_weight, in every column, got none of "
-            f"{empty} in column {column}."
-        )
+        raise ValueError(f"sample_weight must leave every class some weight, got none for {empty!r}.")
 
 
 def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.bool_]:
@@ -43,7 +39,7 @@ def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.b
             f"{name} must have shape (n_samples, {n_labels or 'n_labels'}), got shape {labels.shape}."
         )
     columns = [*labels.T]
-    if labels.dtype == np.object_:  # numbers of several types, or a data frame's nullable ones
+    if labels.dtype == np.object_:  # of text
         columns = [np.array(column.tolist()) for column in columns]
     return np.column_stack(
         [check_binary_labels(column, f"column {j} of {name}") for j, column in enumerate(columns)]
@@ -53,21 +49,55 @@ def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.b
 def _as_array(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
-    y = on_cpu(y)
-    if hasattr(y, "collect"):  # a polars LazyFrame
-        y = y.collect()
     if hasattr(y, "toarray"):  # SciPy's sparse labels
         y = y.toarray()
-    nullable = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of pandas: Int64, boolean, ...
-    if nullable is not None and not y.isna().any():
-        y = y.to_numpy(dtype=nullable)  # scikit-learn would make floats of all of them
-    return np.asarray(y)
+    labels = as_numpy(y)
+    # a list of text with a NaN, and a masked array, lose what is missing as they become an array
+    given = np.array(y, dtype=object) if isinstance(y, list | tuple) and labels.dtype.kind in "US" else labels
+    missing = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else _missing(given)
+    rows = missing.any(axis=tuple(range(1, missing.ndim)))
+    if rows.any():
+        row = int(rows.argmax())
+        value = given[row][missing[row]][0] if missing.ndim > 1 else given[row]
+        value = np.ma.masked if np.ma.isMaskedArray(y) else value
+        raise ValueError(f"{name} must hold a label in every row, got {value} at row {row}.")
+    if labels.dtype == np.object_:  # numbers beside each other, such as pandas' nullable ones
+        labels = _as_numbers(labels)
+    return labels
 
 
-def as_target(y: Any) -> NDArray[Any]:
+def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of objects as one of numbers where that is what they are."""
+    with suppress(ValueError):  # sequences of several lengths
+        numbers = np.array(labels.tolist())
+        if numbers.dtype.kind in "biuf" and (numbers == labels).all():
+            return numbers
+    return labels
+
+
+def _missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    if labels.dtype.kind == "O":
+        return np.array([_is_missing(label) for label in labels.flat], dtype=bool).reshape(labels.shape)
+    if labels.dtype.kind in "mM":
+        return np.isnat(labels)
+    return np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(labels.shape, dtype=bool)
+
+
+def _is_missing(label: Any) -> bool:
+    if label is None:
+        return True
+    try:
+        return bool(label != label)  # NaN, NaT
+    except TypeError:
+        return True  # pandas.NA: neither true nor false
+    except ValueError:
+        return False  # a sequence: not a label, but not missing
+
+
+def as_target(y: Any, name: str = "y") -> NDArray[Any]:
     """Return checked labels of shape (n_samples,), or many labels of shape (n_samples, n_labels)."""
-    y = _as_array(y, "y")
-    return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, "y")
+    y = _as_array(y, name)
+    return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, name)
 
 
 def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[np.intp]:
@@ -89,7 +119,5 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
     if labels.dtype == np.float16:
         raise TypeError(f"{name} must hold labels of an exact type, got float16.")
     assert_all_finite(labels, input_name=name)
-    if labels.dtype.kind == "O" and any(label is None for label in labels):
-        raise ValueError(f"{name} must hold a label in every row, got None.")
     check_classification_targets(labels)
     return labels

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from focal_gbm._validation import FloatArray
+
 
 @dataclass(frozen=True)
 class Library:
@@ -22,9 +24,6 @@ class Library:
         after score.
     hessian_of_softmax : callable
         From the number of classes to the factor of its own Hessian of the softmax, ``factor * p (1-p)``.
-    hands_over_copies : bool
-        Whether its training function hands over raw predictions that nobody else looks at, so that the
-        gradient may be written over them.
     exact_rows : int
         Number of rows up to which it sums gradients exactly, so that a weight of k can be k copies of the row
         to the last bit of the model; 0 where it never does.
@@ -32,15 +31,20 @@ class Library:
         Whether it takes gradients that are on a CUDA device.
     shared_object : str or None
         Path of its compiled library, on whose threads gradients are computed.
+    least_share : float
+        Share of the rows that it takes a class for whose rows have no weight, in its start.
+    start_of_softmax : callable
+        From the shares of the classes to the scores at which it starts its own softmax.
     """
 
     name: str
     order: Literal["C", "F"]
     hessian_of_softmax: Callable[[int], float]
-    hands_over_copies: bool
     exact_rows: int
     takes_cuda: bool
     shared_object: str | None
+    least_share: float
+    start_of_softmax: Callable[[FloatArray], FloatArray]
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """Return room for gradients: float32 is all that either library keeps."""

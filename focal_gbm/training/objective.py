@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,12 +15,18 @@ from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.kernels.task import Task, raise_if_results_not_finite
 from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import BinaryFocalLoss, Loss
+from focal_gbm.losses.focal import Focal
 from focal_gbm.training.library import Library
 
 #: With so many last bits of a float32 gradient zero, so is the product with a whole weight up to 2^bits, and
 #: a weight of k is k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to
 #: 1e-7.
 _SPARE_BITS = 3
+
+
+def is_log_loss(loss: Loss) -> bool:
+    """Say whether γ is 0 in every class: whether the library has this loss itself, but for class weights."""
+    return all(margin == Focal(0.0) for margin, _ in loss.weighted_losses())
 
 
 class BoundObjective:
@@ -38,7 +43,6 @@ class BoundObjective:
         The library's number of threads.
     device : str or None
         The library's name of the device on which it trains.
-    overwrite_raw_prediction : bool
     """
 
     def __init__(
@@ -47,15 +51,15 @@ class BoundObjective:
         library: Library,
         n_jobs: int | None,
         device: str | None,
-        overwrite_raw_prediction: bool,
     ) -> None:
-        self._arguments = task, library, n_jobs, device, overwrite_raw_prediction
-        self._shape, self._library, self._overwrite = task.shape, library, overwrite_raw_prediction
+        self._arguments = task, library, n_jobs, device
+        self._shape = task.shape
         self._copies: FloatArray | None = None
-        is_small = len(task.labels) <= library.exact_rows
+        # the log loss is the library's own, whose gradients are not rounded: exact ties between splits tell
+        is_small = len(task.labels) <= library.exact_rows and not is_log_loss(task.loss)
         self.on_device = (
             cuda_kernel(str(device), task)
-            if library.takes_cuda and is_cuda(device) and not is_small and task.loss.focal_link == "focal"
+            if library.takes_cuda and is_cuda(device) and len(task.labels) > library.exact_rows
             else None
         )
         if self.on_device is not None:
@@ -66,11 +70,7 @@ class BoundObjective:
                 self._copies = ones.astype(np.float32).reshape(-1, *[1] * (len(self._shape) - 1))
             task = Task(task.loss, task.hessian, task.scale, task.hessian_factor, task.labels, None)
         self._kernel = cpu_kernel(task, Threads(library.shared_object, n_jobs))
-        self._hessian = library.empty(self._shape)
-
-    @cached_property
-    def _gradient(self) -> FloatArray:
-        return self._library.empty(self._shape)
+        self._out = library.empty(self._shape), library.empty(self._shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments  # addresses of buffers mean nothing in another process
@@ -84,8 +84,7 @@ class BoundObjective:
         z = check_raw_prediction(raw_prediction, self._shape)
         if self.on_device is not None:
             return self.on_device(z)
-        overwrites = self._overwrite and z.flags.writeable
-        out = (z if overwrites else self._gradient), self._hessian
+        out = self._out
         self._kernel(z, out)
         if self._copies is not None:
             for array in out:
@@ -155,17 +154,13 @@ class FocalObjective:
         labels: NDArray[Any],
         sample_weight: FloatArray | None,
         device: str | None = None,
-        overwrite_raw_prediction: bool = False,
     ) -> BoundObjective:
         """Return the objective for one training set whose labels and weights were checked.
 
         With the library's name of a CUDA device as `device`, labels, weights and gradients are kept there,
-        if CuPy is installed and there are more than a thousand rows. With `overwrite_raw_prediction` the
-        gradient may be written over the raw prediction, which saves four bytes a row.
+        if CuPy is installed and there are more than a thousand rows.
         """
-        return BoundObjective(
-            self._task(labels, sample_weight), self.library, self.n_jobs, device, overwrite_raw_prediction
-        )
+        return BoundObjective(self._task(labels, sample_weight), self.library, self.n_jobs, device)
 
     @property
     def hessian_factor(self) -> float:

@@ -28,11 +28,10 @@ from focal_gbm.training.gamma import resolve_gamma
 from focal_gbm.training.labels import (
     as_indicator,
     as_target,
-    check_class_counts,
     check_two_classes,
     encode_labels,
 )
-from focal_gbm.training.objective import FocalObjective
+from focal_gbm.training.objective import FocalObjective, is_log_loss
 from focal_gbm.training.state import FocalState
 
 #: What `focal_scale` can be beside a number.
@@ -66,20 +65,24 @@ class Target(NamedTuple):
             codes: NDArray[Any] = as_indicator(labels, "y")
             classes: NDArray[Any] = np.arange(2)
             check_consistent_length(X, codes)
-            weight = check_sample_weight(sample_weight, len(codes))
+            weight = as_library_keeps(check_sample_weight(sample_weight, len(codes)))
             counts = np.array([_counts(column, weight, 2) for column in codes.T])
-            for j, of_label in enumerate(counts):
-                check_class_counts(of_label, classes, column=j)
             return cls(classes, codes, weight, counts)
         check_consistent_length(X, labels)
         encoder = LabelEncoder()
         codes = encoder.fit_transform(labels)
         classes = encoder.classes_
         check_two_classes(classes)
-        weight = check_sample_weight(sample_weight, len(labels))
+        weight = as_library_keeps(check_sample_weight(sample_weight, len(labels)))
         counts = _counts(codes, weight, len(classes))
-        check_class_counts(counts, classes)
         return cls(classes, smallest_integers(codes, len(classes)), weight, counts)
+
+
+def as_library_keeps(weight: FloatArray | None) -> FloatArray | None:
+    """Return weights as float32, in which both libraries keep them, where none becomes infinite."""
+    if weight is None or weight.max() > np.finfo(np.float32).max:
+        return weight  # the first gradient says so
+    return weight.astype(np.float32)
 
 
 class Alpha(NamedTuple):
@@ -133,8 +136,7 @@ class FocalParameters:
         """Return the number that multiplies the loss, or one a label."""
         scale = self.focal_scale
         if isinstance(scale, str) and scale in SCALES:
-            of_label: float | tuple[float, ...] = loss.log_loss_scale(class_counts, self.hessian)
-            return of_label
+            return log_loss_scale(loss, class_counts, self.hessian, self.focal_alpha)
         if isinstance(scale, (bool, np.bool_)) or not isinstance(scale, Real):
             raise TypeError(f"focal_scale must be 'log-loss' or a number > 0, got {scale!r}.")
         if not 0.0 < float(scale) < np.inf:
@@ -153,8 +155,19 @@ class Plan:
 
     @property
     def start(self) -> FloatArray:
-        """The constant scores that minimise the mean loss, one a tree of a round."""
-        return np.atleast_1d(self.state.loss.start(self.class_counts))
+        """Constant scores that minimise the mean loss, one a tree of a round; for γ=0 the library's own."""
+        loss, counts = self.state.loss, self.class_counts
+        weights_alike = len({weight for _, weight in loss.weighted_losses()}) == 1
+        if loss.activation == "softmax" and is_log_loss(loss) and weights_alike:
+            return self.objective.library.start_of_softmax(counts / counts.sum())
+        return np.atleast_1d(loss.start(counts))
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether no two classes have a weight, of any label: nothing is left to tell apart."""
+        counts = self.class_counts
+        least = self.objective.library.least_share * counts.sum(axis=-1, keepdims=True)
+        return bool(((counts > least).sum(axis=-1) < 2).all())
 
     def hessian_at_start(self) -> float:
         """Return the largest sum of Hessians that a tree of the first round has for its leaves."""
@@ -207,10 +220,36 @@ def plan_of(
         loss = parameters.loss(classes, alpha)
     else:
         loss = _loss_of_labels(parameters, classes, counts, alphas_of)
+    # a class without weight has no best constant: the libraries take it for one of almost no rows
+    counts = np.where(counts > 0, counts, objective.library.least_share * counts.sum(axis=-1, keepdims=True))
     scale = parameters.scale(loss, counts)
     return Plan(
         FocalState(classes, loss), objective(loss, parameters.hessian, scale, n_jobs), counts, n_samples
     )
+
+
+def log_loss_scale(
+    loss: Loss, class_counts: FloatArray, hessian: str | None, alpha: Any
+) -> float | tuple[float, ...]:
+    """Return `Loss.log_loss_scale` for weights α whose mean over the rows is 1.
+
+    A factor that all classes share says nothing, but would change what min_child_weight and reg_lambda mean.
+    The libraries' own class weights, with no `alpha`, keep the size that they have in the library.
+    """
+    scale: float | tuple[float, ...] = loss.log_loss_scale(class_counts, hessian)
+    weights = np.reshape([weight for _, weight in loss.weighted_losses()], class_counts.shape)
+    if class_counts.ndim == 1:
+        return float(np.divide(scale, _mean(weights, class_counts, alpha)))
+    alphas = alpha if isinstance(alpha, list | np.ndarray) else [alpha] * len(weights)
+    means = map(_mean, weights, class_counts, alphas)
+    return tuple(of_label / mean for of_label, mean in zip(np.atleast_1d(scale).tolist(), means, strict=True))
+
+
+def _mean(weights: FloatArray, counts: FloatArray, alpha: Any) -> float:
+    if alpha is None:
+        return 1.0
+    first = weights[0]  # of equal weights to the last bit
+    return float(first) * float(np.average(np.divide(weights, first), weights=counts))
 
 
 def loss_of_classes(

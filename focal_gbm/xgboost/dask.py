@@ -156,7 +156,7 @@ feature_weights
         content.update(
             data=rows.X,
             label=collections.encoded(rows.y, plan.state.classes),
-            weight=rows.weight,
+            weight=collections.single_column(rows.weight),
             base_margin=rows.score,
             missing=self.missing,
             feature_types=self.feature_types,
@@ -265,6 +265,7 @@ feature_weights
 
     def to_local(self) -> FocalXGBClassifier:
         """Return the fitted estimator for data of one machine."""
+        state = self._state()
         local = FocalXGBClassifier(**{k: v for k, v in self.get_params().items() if k != "coll_cfg"})
-        local._become(self.get_booster(), self._state(), getattr(self, "evals_result_", {}))
+        local._become(self.get_booster(), state, getattr(self, "evals_result_", {}))
         return local

@@ -24,10 +24,11 @@ class DistributedEvalMetrics(EvalMetrics):
 
     def __init__(self, eval_metric: Any, evaluation: Evaluation, params: dict[str, Any]) -> None:
         super().__init__(eval_metric, evaluation, [], params)
-        if any(kind == "auc" for _, kind, _ in self.ours):
+        areas = [kind for _, kind, _ in self.ours if kind in ("auc", "aucpr")]
+        if areas:
             raise ValueError(
-                "eval_metric='auc' of many classes is not for data on several workers: it is no mean over "
-                "rows. Use 'focal_loss' or 'mlogloss'."
+                f"eval_metric={areas[0]!r} of many classes is not for data on several workers: it is no "
+                "mean over rows. Use 'focal_loss' or 'mlogloss'."
             )
         self._round: list[list[tuple[str, float]]] = []
         self._rows: dict[int, tuple[xgboost.DMatrix, Any]] = {}  # by id, which holds while the matrix is kept

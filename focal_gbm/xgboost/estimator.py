@@ -11,18 +11,22 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
+from focal_gbm.kernels.threads import Threads
 from focal_gbm.losses import MarginLoss
 from focal_gbm.training.estimator import FocalClassifierMixin
 from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.plan import Alpha, Plan, Rows, Target
 from focal_gbm.training.state import FOCAL_PARAMETERS, FocalState, state_from_json
+from focal_gbm.xgboost import rounds
 from focal_gbm.xgboost.library import XGBOOST
 from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, checked_bytes
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.parameters import DERIVED, FREE_OF_BINNING
 from focal_gbm.xgboost.private import set_booster, without_booster
+from focal_gbm.xgboost.stopping import stops_early
 from focal_gbm.xgboost.training import (
     EvaluationSets,
     Matrices,
@@ -94,8 +98,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     The start, the constant that minimises the mean focal loss, is stored in the booster as
     base_score, so that a saved model loaded with plain xgboost predicts σ(z).
 
-    With ``device="cuda"`` and CuPy installed (``pip install 'focal-gbm[gpu]'``), gradients are computed
-    on the device; without CuPy on the CPU, with a warning. Rows, labels and weights may be CuPy's or cuDF's.
+    With ``device="cuda"`` and CuPy installed (the extra ``gpu``), gradients are computed on the device;
+    without CuPy on the CPU, with a warning. Rows, labels and weights may be CuPy's or cuDF's.
 
     Examples
     --------
@@ -130,6 +134,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         super().__init__(objective=objective, **kwargs)
 
     _objective_class = FocalXGBObjective
+    _own_parameters = frozenset(XGBClassifier().get_params())
     _free_of_binning = FREE_OF_BINNING
 
     @property
@@ -189,6 +194,7 @@ feature_weights
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
+        X = as_table(X)
         plan, target = self._plan_fit(X, y, sample_weight)
         with xgboost.config_context(verbosity=self.verbosity):
             previous = previous_booster(xgb_model, plan)
@@ -319,7 +325,7 @@ feature_weights
     ) -> FloatArray:
         # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
         raw: FloatArray = super(XGBClassifier, self).predict(
-            X,
+            as_table(X),
             output_margin=True,
             validate_features=validate_features,
             base_margin=base_margin,
@@ -338,16 +344,11 @@ feature_weights
     ) -> None:
         """Train on matrices and become the fitted estimator."""
         params = training_params(self, plan, previous)
-        metrics = EvalMetrics(self.eval_metric, Evaluation(plan.state, self.probability), data.evals, params)
+        metrics = EvalMetrics(self.eval_metric, self._evaluation(plan), data.evals, params)
         evals = [(matrix, name) for matrix, name, _, _ in data.evals]
         history: dict[str, dict[str, list[float]]] = {}
-        objective = plan.objective.bind(
-            target.codes,
-            target.sample_weight,
-            self.device,
-            overwrite_raw_prediction=XGBOOST.hands_over_copies,
-        )
-        booster = xgboost.train(
+        objective = plan.objective.bind(target.codes, target.sample_weight, self.device)
+        booster = rounds.train(
             params,
             data.train,
             obj=objective,
@@ -356,6 +357,9 @@ feature_weights
         )
         self._become(booster, plan.state, history)
         self._warn_if_no_split(plan)
+
+    def _evaluation(self, plan: Plan) -> Evaluation:
+        return Evaluation(plan.state, self.probability, Threads(XGBOOST.shared_object, self.n_jobs))
 
     def _become(self, booster: xgboost.Booster, state: FocalState, history: Any) -> None:
         """Become the fitted estimator of a trained booster."""
@@ -370,7 +374,7 @@ feature_weights
             self._store_state()
 
     def _warn_if_no_split(self, plan: Plan) -> None:
-        why = why_no_split(self, plan)
+        why = None if plan.has_one_class else why_no_split(self, plan)
         if why is not None:
             self._warn_no_split(why)
 
@@ -378,6 +382,10 @@ feature_weights
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
     ) -> tuple[Any, int]:
         plan, target = self._plan_fit(*train)
+        if stop is None:
+            self._leave_no_early_stopping()
+        elif any(map(stops_early, self.get_params()["callbacks"] or [])):
+            early_stopping_rounds = None  # the user's own, which knows its metric
         with xgboost.config_context(verbosity=self.verbosity):
             if binned is None:
                 sets = None if stop is None else EvaluationSets([(stop.X, stop.y)], [stop.sample_weight])
@@ -386,6 +394,10 @@ feature_weights
             self._train(plan, target, binned, early_stopping_rounds, verbose=False)
         booster = self.get_booster()
         return binned, booster.num_boosted_rounds() if stop is None else booster.best_iteration + 1
+
+    def _leave_no_early_stopping(self) -> None:
+        callbacks: list[Any] = [one for one in self.get_params()["callbacks"] or [] if not stops_early(one)]
+        self.callbacks = callbacks or None
 
     def _library_alphas(self, classes: NDArray[Any], class_counts: FloatArray) -> list[Alpha]:
         weight = self.scale_pos_weight

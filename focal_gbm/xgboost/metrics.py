@@ -28,9 +28,19 @@ _OF_PROBABILITY = {
 #: another order over the rows than its scores.
 _SCALED_METRICS = {
     "binary": _OF_PROBABILITY,
-    "multiclass": {"focal_loss": FOCAL_LOSS, "mlogloss": "log_loss", "auc": "auc", "merror": "error"},
+    "multiclass": {
+        "focal_loss": FOCAL_LOSS,
+        "mlogloss": "log_loss",
+        "auc": "auc",
+        "aucpr": "aucpr",
+        "merror": "error",
+    },
     "multilabel": _OF_PROBABILITY,
 }
+
+#: Metrics of real numbers: XGBoost would compute them of a probability, of which they say nothing that the
+#: others do not.
+_OF_REGRESSION = ("gamma-deviance", "gamma-nloglik", "mape", "mphe", "poisson-nloglik", "quantile", "rmsle")
 
 #: matrix, name, codes of the labels, weights
 EvalData = tuple[xgboost.DMatrix, str, NDArray[Any], FloatArray | None]
@@ -55,6 +65,8 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         self._evaluation = evaluation
         loss = evaluation.state.loss
         self._data = {id(data): (loss.smallest_labels(codes), weight) for data, _, codes, weight in evals}
+        for labels, weight in self._data.values():
+            evaluation.keep(labels, weight)
         own, scaled = _OWN_METRICS[loss.kind], _SCALED_METRICS[loss.kind]
         if loss.focal_link == "logit":  # α can move the decision off the middle, where XGBoost has it
             own = tuple(name for name in own if name not in ("error", "merror"))
@@ -87,9 +99,10 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
                 self.ours.append((metric, scaled[base], threshold))
             else:
                 known = {*own, *scaled, *(["error@t"] if "error" in scaled else [])}
+                why = " It is a metric of real numbers, not of classes." if base in _OF_REGRESSION else ""
                 raise ValueError(
                     f"eval_metric must be a callable or among {', '.join(sorted(known))} for this kind of "
-                    f"labels, got {metric!r}."
+                    f"labels, got {metric!r}.{why}"
                 )
         params["disable_default_eval_metric"] = 1
         params.pop("eval_metric", None)
@@ -105,6 +118,12 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         ]
         self._values[id(data)] = values
         return values
+
+    def callable_that_decides(self, name: str | None) -> Callable[..., Any] | None:
+        """Return the metric of this name, or the last, which stops early, where it is a callable."""
+        decides = name or (self._order[-1] if self._order else None)
+        callables = {name: kind for name, kind, _ in self.ours if callable(kind)}
+        return None if decides is None else callables.get(decides)
 
     def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
         """Correct the log of the evaluation in place; XGBoost calls it after the evaluation."""

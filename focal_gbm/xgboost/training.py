@@ -11,6 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import ArrayLike
 
+from focal_gbm._arrays import as_table
 from focal_gbm._validation import check_sample_weight, per_evaluation_set
 from focal_gbm.training.continuation import check_goes_on
 from focal_gbm.training.plan import Plan, Rows, Target
@@ -19,6 +20,7 @@ from focal_gbm.training.tracking import log_parameters
 from focal_gbm.xgboost.library import KINDS
 from focal_gbm.xgboost.metrics import EvalData, EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, read_booster
+from focal_gbm.xgboost.stopping import stopping_callbacks
 
 
 class Matrices(NamedTuple):
@@ -40,7 +42,8 @@ class EvaluationSets(NamedTuple):
         n_sets = 0 if self.sets is None else len(self.sets)
         weights = per_evaluation_set(self.weights, n_sets, "sample_weight_eval_set")
         margins = per_evaluation_set(self.margins, n_sets, "base_margin_eval_set")
-        return [(*pair, w, m) for pair, w, m in zip(self.sets or [], weights, margins, strict=True)]
+        each = zip(self.sets or [], weights, margins, strict=True)
+        return [(as_table(X), y, weight, margin) for (X, y), weight, margin in each]
 
 
 def training_params(model: Any, plan: Plan, previous: xgboost.Booster | None) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def training_params(model: Any, plan: Plan, previous: xgboost.Booster | None) ->
     """
     loss = plan.state.loss
     kind = KINDS[loss.kind]
-    if model.objective not in (None, *(known.objective for known in KINDS.values())):
+    if model.objective not in (None, *kind.names):
         raise ValueError(
             f"objective must be left alone: {type(model).__name__} trains the focal loss, "
             f"got {model.objective!r}. Use xgboost.XGBClassifier(objective=FocalXGBObjective(...)) for "
@@ -189,15 +192,15 @@ def training_arguments(
     text = None
     with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
         text = model._state_as_json(plan.state)
-    callbacks = [StateEntry(text, model.focal_parameters()), metrics, *(model.callbacks or [])]
+    entry = StateEntry(text, model.focal_parameters())
+    stopping = stopping_callbacks(model.callbacks, early_stopping_rounds, metrics)
     return {
         "num_boost_round": model.get_num_boosting_rounds(),
         "evals": evals,
         "custom_metric": metrics if metrics.ours else None,
-        "early_stopping_rounds": early_stopping_rounds,
         "verbose_eval": verbose,
         "xgb_model": previous,
-        "callbacks": callbacks,
+        "callbacks": [entry, metrics, *stopping],
     }
 
 

@@ -2,9 +2,9 @@
 
 After training, FocalLGBMClassifier has LightGBM write the model as text, adds the start to the leaves of the
 first round, names the objective, and has LightGBM read the text again. Medians of five; LightGBM's own parts
-are given beside the whole. Writes results/bake_time.json.
+are given beside the whole. Writes results/write_start_time.json.
 
-    python benchmarks/bake_time.py [--trees 500,1000,2000,5000]
+    python benchmarks/write_start_time.py [--trees 500,1000,2000,5000]
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from _report import write
 from _timing import median_seconds
 
 from focal_gbm import BinaryFocalLoss
-from focal_gbm.training.state import FocalState
 from focal_gbm.lightgbm.training import with_start
+from focal_gbm.training.state import FocalState
 
 TURNS = 5
 
@@ -44,7 +44,7 @@ def main() -> None:
         }
         booster = lightgbm.train(params, lightgbm.Dataset(X, y), n_trees)
         text = booster.model_to_string(num_iteration=-1)
-        whole = median_seconds(TURNS, baked, booster, start, state)
+        whole = median_seconds(TURNS, with_start, booster, start, state)
         writes = median_seconds(TURNS, booster.model_to_string, -1)
         reads = median_seconds(TURNS, lightgbm.Booster, None, None, None, text)
         rows.append(
@@ -59,7 +59,7 @@ def main() -> None:
             f"{1000 * whole / n_trees:11.3f}",
             flush=True,
         )
-    write("bake_time", f"bake_time.py --trees {arguments.trees}", rows)
+    write("write_start_time", f"write_start_time.py --trees {arguments.trees}", rows)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Claim: a fit with focal loss takes about as long as one with the host's own loss.
+"""Claim: a fit with focal loss takes about as long as one with the library's own loss.
 
-Seconds of a whole fit, γ=0 and γ=2, over those of the host's estimator on the same table with the same
+Seconds of a whole fit, γ=0 and γ=2, over those of the library's estimator on the same table with the same
 parameters: its defaults, and XGBoost's min_child_weight=0 so that trees are full (LightGBM's are, and its
 own softmax of ten classes ends in an error without a min_child_weight). The three take turns in one
 process, in an order that changes; medians, their ratio, that of the least times, which other guests of a
-machine disturb least, and the range of the ratios over the turns. γ=0 grows the host's own trees; leaves a
-tree are printed, as a time is only comparable with as many. Writes results/fit_time_vs_host.json, case by
+machine disturb least, and the range of the ratios over the turns. γ=0 grows the library's own trees; leaves a
+tree are printed, as a time is only comparable with as many. Writes results/fit_time_vs_library.json, case by
 case.
 
-    python benchmarks/fit_time_vs_host.py [--cases 1000000x30x2,...] [--hosts xgboost] [--turns 5]
+    python benchmarks/fit_time_vs_library.py [--cases 1000000x30x2,...] [--libraries xgboost] [--turns 5]
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ CASES = (
 )  # fmt: skip
 
 
-def contestants(host: str, rounds: int, threads: int) -> dict[str, Callable[[], Any]]:
+def contestants(library: str, rounds: int, threads: int) -> dict[str, Callable[[], Any]]:
     """Return what makes the estimators, by name."""
     common = {"n_estimators": rounds, "n_jobs": threads}
-    if host == "lightgbm":
+    if library == "lightgbm":
         common.update(verbose=-1, force_col_wise=True)  # or its own test of both ways adds noise
     else:
         common["min_child_weight"] = 0.0
     own, focal = {
         "xgboost": (XGBClassifier, FocalXGBClassifier),
         "lightgbm": (LGBMClassifier, FocalLGBMClassifier),
-    }[host]
+    }[library]
     return {
-        "host": lambda: own(**common),
+        "own loss": lambda: own(**common),
         "γ=0": lambda: focal(focal_gamma=0.0, **common),
         "γ=2": lambda: focal(focal_gamma=2.0, **common),
     }
@@ -62,10 +62,10 @@ def leaves_a_tree(model: Any) -> float:
     return sum(tree.count("leaf=") for tree in dump) / len(dump)
 
 
-def measure(host: str, case: str, turns: int, rounds: int, threads: int) -> list[dict[str, Any]]:
+def measure(library: str, case: str, turns: int, rounds: int, threads: int) -> list[dict[str, Any]]:
     """Return a row for each focal contestant."""
     X, y = made_table(*map(int, case.split("x")))
-    makers = contestants(host, rounds, threads)
+    makers = contestants(library, rounds, threads)
     seconds: dict[str, list[float]] = {name: [] for name in makers}
     leaves: dict[str, float] = {}
     for turn in range(turns + 1):
@@ -80,20 +80,20 @@ def measure(host: str, case: str, turns: int, rounds: int, threads: int) -> list
                 leaves[name] = round(leaves_a_tree(model), 1)
     rows = []
     for name in ("γ=0", "γ=2"):
-        ratios = np.divide(seconds[name], seconds["host"])
+        ratios = np.divide(seconds[name], seconds["own loss"])
         rows.append(
             {
-                "host": host,
+                "library": library,
                 "case": case,
                 "loss": name,
                 "seconds": round(float(np.median(seconds[name])), 3),
-                "host seconds": round(float(np.median(seconds["host"])), 3),
-                "ratio": round(float(np.median(seconds[name]) / np.median(seconds["host"])), 3),
-                "ratio of least": round(float(min(seconds[name]) / min(seconds["host"])), 3),
+                "library seconds": round(float(np.median(seconds["own loss"])), 3),
+                "ratio": round(float(np.median(seconds[name]) / np.median(seconds["own loss"])), 3),
+                "ratio of least": round(float(min(seconds[name]) / min(seconds["own loss"])), 3),
                 "ratio, lowest": round(float(ratios.min()), 3),
                 "ratio, highest": round(float(ratios.max()), 3),
                 "leaves": leaves[name],
-                "host leaves": leaves["host"],
+                "library leaves": leaves["own loss"],
                 "turns": turns,
                 "rounds": rounds,
             }
@@ -101,12 +101,12 @@ def measure(host: str, case: str, turns: int, rounds: int, threads: int) -> list
     return rows
 
 
-def growth(rows: list[dict[str, Any]], host: str, loss: str) -> float:
+def growth(rows: list[dict[str, Any]], library: str, loss: str) -> float:
     """Return the power of the rows with which the time of a fit of two classes grows, from 10^5 x 30 on."""
     points = [
         (int(row["case"].split("x")[0]), row["seconds"] / row.get("rounds", 100))
         for row in rows
-        if (row["host"], row["loss"]) == (host, loss) and row["case"].endswith("00000x30x2")
+        if (row["library"], row["loss"]) == (library, loss) and row["case"].endswith("00000x30x2")
     ]
     if len(points) < 2:
         return float("nan")
@@ -117,33 +117,34 @@ def growth(rows: list[dict[str, Any]], host: str, loss: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--hosts", default="xgboost,lightgbm")
+    parser.add_argument("--libraries", default="xgboost,lightgbm")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    path = Path(__file__).parent / "results" / "fit_time_vs_host.json"
+    path = Path(__file__).parent / "results" / "fit_time_vs_library.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     print(
-        f"{'host':<10}{'rows x features x classes':<27}{'loss':<6}"
-        f"{'s':>8}{'host':>8}{'ratio':>7}{'least':>7}  [range]   leaves"
+        f"{'library':<10}{'rows x features x classes':<27}{'loss':<6}"
+        f"{'s':>8}{'own':>8}{'ratio':>7}{'least':>7}  [range]   leaves"
     )
     for case in arguments.cases.split(","):
-        for host in arguments.hosts.split(","):
-            rows = measure(host, case, arguments.turns, arguments.rounds, arguments.threads)
-            kept = [row for row in kept if (row["host"], row["case"]) != (host, case)] + rows
+        for library in arguments.libraries.split(","):
+            rows = measure(library, case, arguments.turns, arguments.rounds, arguments.threads)
+            kept = [row for row in kept if (row["library"], row["case"]) != (library, case)] + rows
             for row in rows:
                 print(
-                    f"{host:<10}{case:<27}{row['loss']:<6}{row['seconds']:8.2f}{row['host seconds']:8.2f}"
+                    f"{library:<10}{case:<27}{row['loss']:<6}"
+                    f"{row['seconds']:8.2f}{row['library seconds']:8.2f}"
                     f"{row['ratio']:7.3f}{row['ratio of least']:7.3f}"
                     f"  [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]"
-                    f"   {row['leaves']} / {row['host leaves']}",
+                    f"   {row['leaves']} / {row['library leaves']}",
                     flush=True,
                 )
-            write("fit_time_vs_host", f"fit_time_vs_host.py --threads {arguments.threads}", kept)
-    for host in arguments.hosts.split(","):
-        powers = {loss: growth(kept, host, loss) for loss in ("γ=0", "γ=2")}
-        print(f"{host}: seconds of a fit of two classes grow as rows to the power {powers}")
+            write("fit_time_vs_library", f"fit_time_vs_library.py --threads {arguments.threads}", kept)
+    for library in arguments.libraries.split(","):
+        powers = {loss: growth(kept, library, loss) for loss in ("γ=0", "γ=2")}
+        print(f"{library}: seconds of a fit of two classes grow as rows to the power {powers}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""Splits by chance, by customer and by time: who may be on which side."""
+
+import numpy as np
+import pytest
+
+from focal_gbm.compare import RowData, TableError, splits
+from focal_gbm.compare.splits import n_splits
+
+N = 1000
+DRAW = np.random.default_rng(0)
+Y = (DRAW.random(N) < 0.2).astype(np.int64)
+TIME = DRAW.permutation(N // 4).repeat(4).astype(float)  # four rows at a time
+GROUP = DRAW.integers(0, 150, N)
+
+
+def found(time=None, group=None, y=Y, folds=5, repeats=2):
+    rows = RowData(time=time, group=group)
+    every = list(splits(y, folds, repeats, seed=3, rows=rows))
+    assert len(every) == n_splits(folds, repeats, rows)
+    again = list(splits(y, folds, repeats, seed=3, rows=rows))
+    for one, other in zip(every, again, strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    for split in every:
+        assert len(np.unique(np.concatenate(split))) == sum(map(len, split))  # no row twice
+        assert all(y[part].any() and not y[part].all() for part in split)
+    return every
+
+
+@pytest.mark.parametrize("group", [None, GROUP])
+def test_each_row_is_tested_once_a_repeat(group):
+    every = found(group=group)
+    for repeat in (every[:5], every[5:]):
+        assert sorted(np.concatenate([split.test for split in repeat])) == list(range(N))
+        for split in repeat:
+            assert sorted(np.concatenate(split)) == list(range(N))
+            assert 0.1 < len(split.stop) / (len(split.stop) + len(split.fit)) < 0.3
+
+
+def test_rows_of_a_group_are_on_one_side():
+    for split in found(group=GROUP):
+        groups = [set(GROUP[part]) for part in split]
+        assert not groups[0] & groups[1]
+        assert not groups[2] & (groups[0] | groups[1])
+        assert abs(Y[split.test].mean() - Y.mean()) < 0.06  # stratified
+
+
+def test_windows_of_time_expand():
+    every = found(time=TIME)
+    assert len(every) == 5
+    tested = np.concatenate([split.test for split in every])
+    assert len(tested) == len(np.unique(tested))
+    for before, split in zip([None, *every], every, strict=False):
+        assert TIME[split.fit].max() < TIME[split.stop].min()
+        assert TIME[split.stop].max() < TIME[split.test].min()
+        assert 0.15 < len(split.stop) / (len(split.stop) + len(split.fit)) < 0.25
+        if before is not None:  # all the past is trained on
+            assert set(np.concatenate(before)) == {*split.fit, *split.stop}
+    assert TIME[every[-1].test].max() == TIME.max()
+
+
+def test_windows_of_time_and_groups():
+    every = found(time=TIME, group=GROUP)
+    assert len(every) == 15
+    tested = np.concatenate([split.test for split in every])
+    assert len(tested) == len(np.unique(tested))
+    for split in every:
+        past = np.concatenate([split.fit, split.stop])
+        assert TIME[past].max() < TIME[split.test].min()
+        assert not set(GROUP[past]) & set(GROUP[split.test])
+
+
+def test_the_future_never_comes_before_the_past_however_rows_are_ordered():
+    shuffled = DRAW.permutation(N)
+    for a, b in zip(found(time=TIME), found(time=TIME[shuffled], y=Y[shuffled]), strict=True):
+        for part, other in zip(a, b, strict=True):
+            assert set(part) == set(shuffled[other])
+
+
+@pytest.mark.parametrize(
+    ("time", "group", "y", "message"),
+    [
+        (np.arange(N) % 3, None, Y, r"3 different values, fewer than the 6 windows"),
+        (np.where(np.arange(N) < 990, 0, np.arange(N)), None, Y, r"too many rows have the same time"),
+        (np.arange(N), None, (np.arange(N) > 900).astype(np.int64), r"no row of one class to train on"),
+        (None, np.arange(N) * 4 // N, Y, r"4 groups only \(--group\), fewer than 5 parts"),
+    ],
+)
+def test_splits_that_cannot_be_made(time, group, y, message):
+    with pytest.raises(TableError, match=message):
+        list(splits(y, 5, 1, rows=RowData(time=None if time is None else time.astype(float), group=group)))
