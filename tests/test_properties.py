@@ -184,7 +184,9 @@ def test_gamma_zero_is_the_library(library, kind, data, seed, n_rows, weighted):
 @settings(max_examples=15)
 @given(data=st.data(), seed=SEEDS, n_rows=st.integers(30, 120), gamma=GAMMAS, alpha=ALPHAS)
 def test_whole_weights_are_copies(library, kind, data, seed, n_rows, gamma, alpha):
-    """To the last bit of an XGBoost model, whose sums of so few gradients are exact.
+    """To the last bit of an XGBoost model, whose sums of so few gradients are exact, but for γ=0.
+
+    There the model is the library's own, which is not so exact.
 
     LightGBM counts rows for its bins and leaves: of its models the start, and with it α.
     """
@@ -196,7 +198,9 @@ def test_whole_weights_are_copies(library, kind, data, seed, n_rows, gamma, alph
     model = small(library, focal_gamma=gamma, focal_alpha=alpha_of(alpha, labels), **start_only)
     weighted = clone(model).fit(X, y, sample_weight=weight).predict_proba(X)
     repeated = clone(model).fit(X[many], y[many]).predict_proba(X)
-    assert_allclose(weighted, repeated, atol=0 if library == "xgboost" else 1e-9, rtol=0)
+    exact = library == "xgboost" and gamma != 0
+    tolerance = 0 if exact else 1e-6 if library == "xgboost" else 1e-9
+    assert_allclose(weighted, repeated, atol=tolerance, rtol=0)
 
 
 # Of the losses

@@ -33,7 +33,7 @@ def check_class_counts(counts: FloatArray, classes: NDArray[Any]) -> None:
 
 def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.bool_]:
     """Return 0/1 labels of shape (n_samples, n_labels) as booleans."""
-    labels = _as_array(y, name)
+    labels = as_array(y, name)
     if labels.ndim != 2 or labels.shape[1] != (n_labels or labels.shape[1]):
         raise ValueError(
             f"{name} must have shape (n_samples, {n_labels or 'n_labels'}), got shape {labels.shape}."
@@ -46,7 +46,8 @@ def as_indicator(y: Any, name: str, n_labels: int | None = None) -> NDArray[np.b
     )
 
 
-def _as_array(y: Any, name: str) -> NDArray[Any]:
+def as_array(y: Any, name: str) -> NDArray[Any]:
+    """Return labels of any type as an array; raise where one is missing."""
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
     if hasattr(y, "toarray"):  # SciPy's sparse labels
@@ -96,7 +97,7 @@ def _is_missing(label: Any) -> bool:
 
 def as_target(y: Any, name: str = "y") -> NDArray[Any]:
     """Return checked labels of shape (n_samples,), or many labels of shape (n_samples, n_labels)."""
-    y = _as_array(y, name)
+    y = as_array(y, name)
     return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, name)
 
 
@@ -115,7 +116,7 @@ def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[np.intp]:
 
 
 def _as_labels(y: Any, name: str) -> NDArray[Any]:
-    labels = np.asarray(column_or_1d(_as_array(y, name), warn=True))
+    labels = np.asarray(column_or_1d(as_array(y, name), warn=True))
     if labels.dtype == np.float16:
         raise TypeError(f"{name} must hold labels of an exact type, got float16.")
     assert_all_finite(labels, input_name=name)

@@ -15,7 +15,7 @@ from focal_gbm.kernels.cpu import sum_of_losses
 from focal_gbm.losses import BinaryFocalLoss, Loss, MulticlassFocalLoss
 from focal_gbm.training.alpha import weights_by_label
 from focal_gbm.training.gamma import resolve_gamma
-from focal_gbm.training.labels import as_target
+from focal_gbm.training.labels import as_array
 
 
 def mean_focal_loss(
@@ -74,7 +74,7 @@ def focal_loss(
     >>> round(focal_loss(["ham", "spam", "spam"], [0.1, 0.9, 0.4], gamma=0.0), 5)
     0.37567
     """
-    y = column_or_1d(as_target(y_true, "y_true"))
+    y = column_or_1d(as_array(y_true, "y_true"))
     proba = np.asarray(y_proba)
     if proba.dtype not in (np.float32, np.float64):
         if proba.dtype.kind not in "iub":
@@ -89,7 +89,7 @@ def focal_loss(
         raise ValueError("y_proba must lie in [0, 1].")
     if proba.ndim == 2 and not np.allclose(proba.sum(axis=1), 1.0, atol=1e-5):
         raise ValueError("y_proba must have rows that sum to 1.")
-    classes = np.unique(y if labels is None else as_target(labels, "labels"))
+    classes = np.unique(y if labels is None else as_array(labels, "labels"))
     n_classes = 2 if proba.ndim == 1 else proba.shape[1]
     if len(classes) != n_classes:
         number = "two" if n_classes == 2 else str(n_classes)
