@@ -398,12 +398,21 @@ def test_errors(client, classes):
         model.fit(dX, da.zeros_like(dy))
     with pytest.raises(ValueError, match=r"sample_weight must be >= 0, got the negative weight"):
         model.fit(dX, dy, sample_weight=-da.ones_like(dy))
-    with pytest.raises(ValueError, match=r"sample_weight must leave every class some weight"):
-        model.fit(dX, dy, sample_weight=dy)
-    with pytest.raises(ValueError, match=r"y must have shape \(n_samples,\), got shape"):
+    with pytest.raises(ValueError, match=r"^sample_weight must have at least one positive weight"):
+        model.fit(dX, dy, sample_weight=da.zeros_like(dy))
+    with pytest.raises(ValueError, match=r"y, partition [0-9], must have shape \(n_samples,\), got shape"):
         model.fit(dX, da.stack([dy, dy], axis=1).rechunk((3000, -1)))
     with pytest.raises(ValueError, match=r"^sample_weight must have shape \(3000,\), got shape \(2999,\)"):
         model.fit(dX, dy, sample_weight=da.from_array(weight[:5999], chunks=(3000,)))
+
+
+def test_a_class_without_weight_is_almost_impossible(client, classes):
+    distributed_class, _, _, params = classes  # as without Dask, and for the library's own loss
+    X, y, _ = make_rows()
+    dX, dy = da.from_array(X, chunks=(3000, -1)), da.from_array(y, chunks=3000)
+    model = distributed_class(**params).fit(dX, dy, sample_weight=dy)
+    assert model.classes_.tolist() == [0, 1]
+    assert model.predict_proba(dX).compute()[:, 0].max() < 1e-5
 
 
 def test_a_label_that_was_not_trained_on(client, classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -110,12 +111,7 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
         self
         """
         client = default_client() if self.client is None else self.client
-        self._refuse_early_stopping(callbacks)
-        if eval_class_weight is not None:
-            raise ValueError(
-                f"eval_class_weight must be None, got {eval_class_weight!r}: on a worker it would be of "
-                "its own rows. Use eval_sample_weight."
-            )
+        self._refuse_of_own_rows(callbacks, eval_class_weight)
         rows = _rows(X, y, sample_weight, init_score, "").persist(client)
         target, n_samples = client.compute(rows.target()).result()
         plan = self._plan_classes(target, n_samples)
@@ -124,15 +120,13 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
         metrics = eval_metrics(self, plan, eval_metric)
         train = _on_worker(rows, plan, start)
 
-        sets = evaluation_pairs(eval_set, eval_X, eval_y)
-        weights = per_evaluation_set(eval_sample_weight, len(sets), "eval_sample_weight")
-        scores = per_evaluation_set(eval_init_score, len(sets), "eval_init_score")
+        pairs = evaluation_pairs(eval_set, eval_X, eval_y)
         evals = []
-        for i, ((data, labels), weight, score) in enumerate(zip(sets, weights, scores, strict=True)):
-            if data is X and labels is y and weight is sample_weight and score is init_score:
-                evals.append(train)
+        for i, one in enumerate(_evaluation_sets(pairs, eval_sample_weight, eval_init_score)):
+            if all(map(operator.is_, one, (X, y, sample_weight, init_score))):
+                evals.append(train)  # is on the workers already
                 continue
-            rows = _rows(data, labels, weight, score, f" of eval_set[{i}]").persist(client)
+            rows = _rows(*one, f" of eval_set[{i}]").persist(client)
             # the engine would only say that a partition failed
             client.compute(rows.counts()).result().check_among(plan.state.classes, f"the labels{rows.of}")
             evals.append(_on_worker(rows, plan, start))
@@ -149,14 +143,12 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
                 sample_weight=train.weight,
                 init_score=train.score,
                 eval_names=eval_names,
-                eval_sample_weight=_if_any(rows.weight for rows in evals),
-                eval_init_score=_if_any(rows.score for rows in evals),
                 eval_metric=metrics.ours if evals else None,
                 feature_name=feature_name,
                 categorical_feature=categorical_feature,
                 callbacks=[*(callbacks or []), FirstRound(is_dart(self)), metrics],
                 init_model=_as_booster(init_model),
-                **_evaluation_sets(evals),
+                **_evaluation_arguments(evals),
             )
         booster = with_start(trainer.booster_, start, plan.state)
         self._become(booster, plan.state, hasattr(X, "columns"), trainer.evals_result_)
@@ -171,7 +163,13 @@ feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
             params["num_class"] = len(plan.start)
         return params
 
-    def _refuse_early_stopping(self, callbacks: list[Callable[..., Any]] | None) -> None:
+    def _refuse_of_own_rows(self, callbacks: list[Callable[..., Any]] | None, eval_class_weight: Any) -> None:
+        """Raise ValueError for what each worker would do by its own rows alone."""
+        if eval_class_weight is not None:
+            raise ValueError(
+                f"eval_class_weight must be None, got {eval_class_weight!r}: on a worker it would be of "
+                "its own rows. Use eval_sample_weight."
+            )
         name, rounds = given(self, EARLY_STOPPING)
         kind = type(lightgbm.early_stopping(1, verbose=False))
         if (rounds or 0) > 0 or any(isinstance(callback, kind) for callback in callbacks or []):
@@ -274,6 +272,13 @@ def _on_worker(rows: collections.DaskRows, plan: Plan, start: FloatArray) -> col
     return rows._replace(y=collections.encoded(rows.y, plan.state.classes), weight=weight, score=score)
 
 
+def _evaluation_sets(pairs: Any, weights: Any, scores: Any) -> list[tuple[Any, Any, Any, Any]]:
+    """Return X, y, weights and scores of each evaluation set."""
+    weights = per_evaluation_set(weights, len(pairs), "eval_sample_weight")
+    scores = per_evaluation_set(scores, len(pairs), "eval_init_score")
+    return [(*pair, weight, score) for pair, weight, score in zip(pairs, weights, scores, strict=True)]
+
+
 def _if_any(values: Iterable[Any]) -> list[Any] | None:
     """Return the values of all evaluation sets, None where none has any."""
     listed = list(values)
@@ -287,10 +292,16 @@ def _as_booster(model: Any) -> Any:
     return lightgbm.Booster(model_file=model) if isinstance(model, (str, Path)) else model
 
 
-def _evaluation_sets(evals: list[collections.DaskRows]) -> dict[str, Any]:
+def _evaluation_arguments(evals: list[collections.DaskRows]) -> dict[str, Any]:
     """Return the evaluation sets in a form that the installed LightGBM takes without complaint."""
     if not evals:
         return {}
+    arguments: dict[str, Any] = {
+        "eval_sample_weight": _if_any(rows.weight for rows in evals),
+        "eval_init_score": _if_any(rows.score for rows in evals),
+    }
     if "eval_X" in inspect.signature(DaskLGBMRegressor.fit).parameters:
-        return {"eval_X": tuple(rows.X for rows in evals), "eval_y": tuple(rows.y for rows in evals)}
-    return {"eval_set": [(rows.X, rows.y) for rows in evals]}
+        arguments.update(eval_X=tuple(rows.X for rows in evals), eval_y=tuple(rows.y for rows in evals))
+    else:
+        arguments.update(eval_set=[(rows.X, rows.y) for rows in evals])
+    return arguments

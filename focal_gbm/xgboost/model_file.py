@@ -261,11 +261,7 @@ def _check_tree(tree: Any, position: int, n_features: int, n_scores: int) -> Non
     if np.count_nonzero(features[1:] == _NONE) != n_deleted or len(children) + n_deleted + 1 != n_nodes:
         raise ValueError("num_deleted does not count the nodes that no node leads to.")
     if n_nodes > _MOST_TREE_DEPTH:
-        depth = np.zeros(n_nodes, dtype=np.intp)
-        for node in inner:
-            depth[left[node]] = depth[right[node]] = depth[node] + 1
-        if depth.max() > _MOST_TREE_DEPTH:
-            raise ValueError(f"it is {depth.max()} deep, more than {_MOST_TREE_DEPTH}.")
+        _check_depth(left, right, inner)
     if size > 1:
         leaves = _array(tree["leaf_weights"], "leaf_weights", float)
         n_leaves = n_nodes - n_deleted - len(inner)
@@ -276,6 +272,14 @@ def _check_tree(tree: Any, position: int, n_features: int, n_scores: int) -> Non
     elif not np.isfinite(values[left < 0]).all():
         raise ValueError("split_conditions of a leaf is not finite.")
     _check_splits(tree, inner, n_nodes)
+
+
+def _check_depth(left: NDArray[np.int64], right: NDArray[np.int64], inner: NDArray[np.intp]) -> None:
+    depth = np.zeros(len(left), dtype=np.intp)
+    for node in inner:
+        depth[left[node]] = depth[right[node]] = depth[node] + 1
+    if depth.max() > _MOST_TREE_DEPTH:
+        raise ValueError(f"it is {depth.max()} deep, more than {_MOST_TREE_DEPTH}.")
 
 
 def _check_splits(tree: Any, inner: NDArray[np.intp], n_nodes: int) -> None:
