@@ -565,7 +565,7 @@ def test_dtype_in_is_dtype_out(dtype):
 def test_equality_hash_and_pickle():
     loss = BinaryFocalLoss([0, np.float32(0.5)])
     assert loss.gamma == (0.0, 0.5)
-    assert repr(loss) == "BinaryFocalLoss(gamma=(0.0, 0.5), alpha=None, margin_loss=None)"
+    assert repr(loss) == "BinaryFocalLoss(gamma=(0.0, 0.5), alpha=None, margin_loss=None, focal_link='focal')"
     assert loss != BinaryFocalLoss((0.5, 0.0))
     assert loss.link == BinaryFocalLink((0.0, 0.5))
     many = MulticlassFocalLoss(3, np.array([0.0, 1.0, 2.0]))

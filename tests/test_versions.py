@@ -82,7 +82,7 @@ def test_defaults_are_those_of_the_library(ours, library_class):
     params = ours().get_params()
     assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
         "focal_gamma": 2.0, "focal_alpha": None, "margin_loss": None,
-        "focal_scale": "log-loss", "hessian": "floored",
+        "focal_scale": "log-loss", "focal_link": "focal", "hessian": None,
         "probability": "posterior",
     }  # fmt: skip
     assert params == library_class().get_params()
