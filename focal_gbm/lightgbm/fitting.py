@@ -78,10 +78,8 @@ class LGBMFitting(FocalClassifierMixin, LGBMBase):
     def _entry(self, state: FocalState, best_iteration: int, named: bool) -> str:
         return self._state_as_json(state, best_iteration=best_iteration, feature_names=named)
 
-    def _warn_if_no_split(self, plan: Plan) -> None:
-        why = None if plan.has_one_class else why_no_split(self, plan)
-        if why is not None:
-            self._warn_no_split(why)
+    def _why_no_split(self, plan: Plan) -> str | None:
+        return why_no_split(self, plan)
 
     def _booster_params(self, plan: Plan, metrics: EvalMetrics) -> dict[str, Any]:
         return booster_params(self, "none", metrics.of_library or "None", len(plan.start))

@@ -138,7 +138,14 @@ class FocalClassifierMixin:
         probabilities: FloatArray = self._state().link(self.probability).probabilities(raw_prediction)
         return probabilities
 
-    def _warn_no_split(self, why: str) -> None:
+    def _why_no_split(self, plan: Plan) -> str | None:
+        """Return what to do where every tree is a single leaf, None where one is not."""
+        raise NotImplementedError
+
+    def _warn_if_no_split(self, plan: Plan) -> None:
+        why = None if plan.has_one_class else self._why_no_split(plan)
+        if why is None:
+            return
         if self.hessian == "exact":
             why += ' Or the Hessian is negative at a start that you gave: hessian="floored" never is.'
         warn_user(

@@ -84,10 +84,8 @@ class XGBFitting(FocalClassifierMixin, XGBClassifier):
         with suppress(TypeError):  # labels that only a pickle can hold: save_model says so
             self._store_state()
 
-    def _warn_if_no_split(self, plan: Plan) -> None:
-        why = None if plan.has_one_class else why_no_split(self, plan)
-        if why is not None:
-            self._warn_no_split(why)
+    def _why_no_split(self, plan: Plan) -> str | None:
+        return why_no_split(self, plan)
 
     def _fit_shared(
         self, train: Rows, stop: Rows | None, early_stopping_rounds: int | None, binned: Any = None
