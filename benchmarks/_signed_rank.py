@@ -4,8 +4,8 @@ Benavoli, Corani, Demšar and Zaffalon 2017, Time for a Change: a Tutorial for C
 Through Bayesian Analysis (JMLR 18(77):1-36), section 4.2. The differences on the tables have a Dirichlet
 process as prior: its weight of 1/2 lies on a difference of zero. Of a draw of weights, the mass of all pairs
 whose mean lies below, in or above the region says how likely a new table is to fall there; the test says how
-often each of the three is the largest. (Written here as the authors' package, baycomp, had its last release in
-2023; its probabilities are the same to the noise of drawing.)
+often each of the three is the largest. (Written here as the authors' package, baycomp, had its last release
+in 2023; its probabilities are the same to the noise of drawing.)
 """
 
 from __future__ import annotations

@@ -87,7 +87,9 @@ class Candidate:
         return Outcome(on_stop, new, fitted.seconds, fitted.rounds, fitted.leaves, after)
 
 
-def candidates(many_classes: bool = False, catboost: bool = False, link: str | None = None) -> list[Candidate]:
+def candidates(
+    many_classes: bool = False, catboost: bool = False, link: str | None = None
+) -> list[Candidate]:
     """Return all candidates of all contestants; undersampling and CatBoost's Focal know two classes only."""
     found = []
     of_focal = {} if link is None else {"focal_link": link}

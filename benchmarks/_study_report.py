@@ -9,7 +9,7 @@ import pandas as pd
 from _ranks import average_ranks, critical_difference, draw
 from _report import write
 from _study_contestants import CANDIDATES
-from _study_summary import CONTESTS, LIBRARIES, ORDER, OWN, besides, of_pairs, of_tables
+from _study_summary import CONTESTS, LIBRARIES, ORDER, besides, of_pairs, of_tables
 from _study_tables import Problem
 from matplotlib.figure import Figure
 
@@ -24,8 +24,8 @@ def report(complete: list[Problem], files: list[Path], name: str) -> None:
     results = pd.concat(map(pd.read_csv, files), ignore_index=True)
     ran = [
         {"part": "ran", "table": one.name, "kind": one.kind, "about": one.about(), "folds": one.folds,
-         "repeats": one.repeats, "seconds of training": float(results[results.table == one.name].seconds.sum()),
-         "fits": int((results.table == one.name).sum())}
+         "repeats": one.repeats, "fits": int((results.table == one.name).sum()),
+         "seconds of training": float(results[results.table == one.name].seconds.sum())}
         for one in complete
     ]  # fmt: skip
     tables = of_tables(results, {one.name: one.folds for one in complete})
@@ -51,7 +51,9 @@ def markdown(frame: pd.DataFrame) -> str:
         for contest, (_, _, more) in CONTESTS.items():
             lines += [f"## {title}: {contest}, {'higher' if more else 'lower'} is better", ""]
             for library in (*LIBRARIES, "catboost"):
-                part = tables[(tables.trees == trees) & (tables.contest == contest) & (tables.library == library)]
+                part = tables[
+                    (tables.trees == trees) & (tables.contest == contest) & (tables.library == library)
+                ]
                 if len(part):
                     lines += [*_scores(part, LIBRARIES.get(library, "CatBoost")), ""]
     return "\n".join(lines)
@@ -80,7 +82,9 @@ def picture(tables: pd.DataFrame, path: Path) -> None:
     tables = tables[(tables.kind == "two classes") & (tables.trees == "tuned")]
     for row, (contest, (_, _, more)) in enumerate(CONTESTS.items()):
         for column, (library, title) in enumerate(LIBRARIES.items()):
-            met = tables[(tables.contest == contest) & (tables.library == library) & tables.contestant.isin(FAIR)]
+            met = tables[
+                (tables.contest == contest) & (tables.library == library) & tables.contestant.isin(FAIR)
+            ]
             mean = met.pivot_table(index="table", columns="contestant", values="mean")
             ranks = average_ranks(mean, more)
             difference = critical_difference(len(ranks), len(mean))

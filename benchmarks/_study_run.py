@@ -39,7 +39,9 @@ def run_case(problem: Problem, number: int, case: Case, catboost: bool, link: st
                "contestant": one.contestant, "setting": one.setting, **scores(case, outcome)}  # fmt: skip
         if one.setting == _DEFAULT and outcome.after is not None:
             if one.contestant == "log loss":
-                aim[one.library] = _AS_GOOD * _few_log_loss(case, outcome.after(case.X[:_ROWS], outcome.rounds))
+                aim[one.library] = _AS_GOOD * _few_log_loss(
+                    case, outcome.after(case.X[:_ROWS], outcome.rounds)
+                )
             row |= to_the_same_loss(case, one, outcome, aim[one.library])
         rows.append(row)
     return pd.DataFrame(rows)
@@ -64,7 +66,7 @@ def scores(case: Case, outcome: Outcome) -> dict[str, float]:
 
 
 def average_precision(truth: np.ndarray, proba: np.ndarray) -> float:
-    """Return that of class 1, or the mean over many classes; of labels, or of probabilities: the expected one."""
+    """Return that of class 1, or the mean over many classes; of probabilities the expected one."""
     if proba.shape[1] > 2:
         present = [k for k in range(proba.shape[1]) if (truth == k).any()]
         return float(np.mean([average_precision_score(truth == k, proba[:, k]) for k in present]))
@@ -108,7 +110,10 @@ def to_the_same_loss(case: Case, one: Candidate, outcome: Outcome, aim: float) -
     X = case.X[:_ROWS]
     for rounds in [*range(_STEP, outcome.rounds, _STEP), outcome.rounds]:
         if _few_log_loss(case, outcome.after(X, rounds)) <= aim:
-            return {"rounds to the loss": rounds, "leaves to the loss": outcome.leaves * rounds / outcome.rounds}
+            return {
+                "rounds to the loss": rounds,
+                "leaves to the loss": outcome.leaves * rounds / outcome.rounds,
+            }
     return {"rounds to the loss": np.nan, "leaves to the loss": np.nan}
 
 

@@ -70,8 +70,9 @@ def of_tables(results: pd.DataFrame, folds: dict[str, int]) -> list[Row]:
                 wide = part.pivot_table(index="split", columns="contestant", values=column)
                 kind = part.kind.iloc[0]
                 for name in [one for one in ORDER if one in wide.columns]:
-                    row = {"part": "table", "contest": contest, "trees": trees, "library": library, "kind": kind,
-                           "table": table, "contestant": name, "mean": float(wide[name].mean())}  # fmt: skip
+                    row = {"part": "table", "contest": contest, "trees": trees, "library": library,
+                           "kind": kind, "table": table, "contestant": name,
+                           "mean": float(wide[name].mean())}  # fmt: skip
                     if name != OWN[library]:
                         row |= _against(wide[name] - wide[OWN[library]], folds[table], more)
                     rows.append(row)
@@ -116,15 +117,16 @@ def _as_units(one: pd.Series, other: pd.Series, more: bool) -> Row:
     ratio = np.log(one / other)
     gain = ratio if more else -ratio
     test = bayesian_signed_rank(gain, REGION)
+    p = float(wilcoxon(ratio).pvalue) if (ratio != 0).any() else 1.0
     return {
         "difference": float((one - other).mean()), "ratio": float(np.exp(ratio.mean())),
-        "better on": int((gain > 0).sum()), "Wilcoxon p": float(wilcoxon(ratio).pvalue) if (ratio != 0).any() else 1.0,
+        "better on": int((gain > 0).sum()), "Wilcoxon p": p,
         "P better": test.above, "P level": test.within, "P worse": test.below,
     }  # fmt: skip
 
 
 def besides(results: pd.DataFrame) -> list[Row]:
-    """Return, for each library and contestant with default settings, what a fit takes and what decisions cost.
+    """Return what a fit takes and what decisions cost, for each library and contestant with default settings.
 
     Over the log loss: geometric means over the tables of two classes.
     """
@@ -146,11 +148,21 @@ def besides(results: pd.DataFrame) -> list[Row]:
             for column in columns:
                 # only splits in which both arrive; the mean of a table first, so that each counts once
                 both = part[column].notna() & own[column].notna()
-                pair = pd.DataFrame({"one": part[column][both], "own": own[column][both]}).groupby("table").mean()
+                pair = (
+                    pd.DataFrame({"one": part[column][both], "own": own[column][both]})
+                    .groupby("table")
+                    .mean()
+                )
                 row[column] = float(np.exp(np.log(pair.one / pair.own).mean())) if len(pair) else None
-            row["share that reaches the loss"] = float(part["rounds to the loss"].notna().groupby("table").mean().mean())
+            row["share that reaches the loss"] = float(
+                part["rounds to the loss"].notna().groupby("table").mean().mean()
+            )
             row["chosen over arithmetic"] = float(
-                np.exp(np.log(_mean(part, "cost, threshold chosen") / _mean(part, "cost, threshold by arithmetic")).mean())
+                np.exp(
+                    np.log(
+                        _mean(part, "cost, threshold chosen") / _mean(part, "cost, threshold by arithmetic")
+                    ).mean()
+                )
             )
             rows.append(row)
     return rows

@@ -17,7 +17,7 @@ from focal_gbm.compare import Parts, Table, embedded_table, prepare, read_frame,
 #: all are told apart.
 LEAST_ROWS = 30
 
-#: From so many rows on a table is split three times once: its differences are small beside those of the small.
+#: From so many rows on a table is split 3-fold once: its differences vary less than those of the small.
 LARGE = 20_000
 SMALL_SPLITS, LARGE_SPLITS, MANY_SPLITS = (5, 2), (3, 1), (5, 1)
 

@@ -1,11 +1,12 @@
 """Claim: what goes wrong with a hand-written focal objective is around its formula.
 
-The objective that blog posts show, in NumPy with p clipped at 1e-15, given to xgboost.train and lightgbm.train:
-once as it comes, starting at 0, once with the best constant as `init_score` or base margin. Beside it this
-package's estimator, and the library's own log loss; γ=2, 100 rounds at a learning rate of 0.1, the library's
-default parameters, 5-fold. Tables: the small ones of two classes, and made ones with one positive in 10³ and
-10⁴ of 10⁵ rows. Prints and writes to results/hand_written.json, over the tables, the log loss of the
-probability that one would read, over that of the library's own loss; on each made table also leaves a tree.
+The objective that blog posts show, in NumPy with p clipped at 1e-15, given to xgboost.train and
+lightgbm.train: once as it comes, starting at 0, once with the best constant as `init_score` or base margin.
+Beside it this package's estimator, and the library's own log loss; γ=2, learning rate 0.1, the library's
+default parameters, everybody stops early on the loss that it trains on. Three splits of the small tables of
+two classes, and three made tables each with one positive in 10³ and 10⁴ of 10⁵ rows. Prints and writes to
+results/hand_written.json the log loss of σ(z), which one would read by hand, over that of the library's own
+loss; the same with the link that this package knows; average precision, rounds and leaves a tree.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/hand_written.py
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
@@ -27,102 +28,136 @@ from _study_tables import LARGE, problems
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm.compare import Contestant, Settings
+from focal_gbm.losses.links import BinaryFocalLink
 
-GAMMA, ROUNDS, RATE = 2.0, 100, 0.1
+GAMMA, ROUNDS, PATIENCE, RATE = 2.0, 500, 30, 0.1
+SPLITS = 3
 
 #: A probability of 0 or 1 has no log loss.
 LEAST = 1e-7
+
+LINK = BinaryFocalLink(GAMMA)
 
 
 class HandWritten:
     """Focal loss as it is found in blog posts: formulas of the clipped probability."""
 
     def pt(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """The probability of the true class."""
         p = np.clip(p, 1e-15, 1 - 1e-15)
         return np.where(y == 1, p, 1 - p)
 
     def grad(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """The first derivative in the score."""
         pt, s = self.pt(y, p), 2 * y - 1
         return s * (1 - pt) ** GAMMA * (GAMMA * pt * np.log(pt) + pt - 1)
 
     def hess(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """The second derivative."""
         pt, s = self.pt(y, p), 2 * y - 1
         u, du = s * (1 - pt) ** GAMMA, -s * GAMMA * (1 - pt) ** (GAMMA - 1)
         v, dv = GAMMA * pt * np.log(pt) + pt - 1, GAMMA * np.log(pt) + GAMMA + 1
         return (du * v + u * dv) * s * (pt * (1 - pt))
 
-    def init_score(self, y: np.ndarray) -> float:
-        def total(p: float) -> float:
-            pt = self.pt(y, np.full(len(y), p))
-            return float(-((1 - pt) ** GAMMA * np.log(pt)).sum())
+    def loss(self, y: np.ndarray, p: np.ndarray) -> float:
+        """The mean loss."""
+        pt = self.pt(y, p)
+        return float(-((1 - pt) ** GAMMA * np.log(pt)).mean())
 
-        p = minimize_scalar(total, bounds=(0, 1), method="bounded").x
-        return float(np.log(p / (1 - p)))
+    def init_score(self, y: np.ndarray) -> float:
+        """The constant score with the least loss."""
+        found = minimize_scalar(lambda p: self.loss(y, np.full(len(y), p)), bounds=(0, 1), method="bounded")
+        return float(np.log(found.x / (1 - found.x)))
 
     def __call__(self, scores: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Hessian, as both libraries ask for them."""
         y, p = np.asarray(data.get_label()), expit(scores)
         return self.grad(y, p), self.hess(y, p)
 
 
-def by_hand(library: str, X: pd.DataFrame, y: np.ndarray, new: pd.DataFrame, start: float) -> tuple[np.ndarray, float]:
-    """Return σ of the scores, and leaves a tree."""
-    objective = HandWritten()
-    if library == "lightgbm":
-        data = lightgbm.Dataset(X, y.astype(float), init_score=np.full(len(y), start))
-        params = {"objective": objective, "learning_rate": RATE, "verbose": -1, "num_threads": 1}
-        booster = lightgbm.train(params, data, num_boost_round=ROUNDS)
-        leaves = np.mean([tree["num_leaves"] for tree in booster.dump_model()["tree_info"]])
-        return expit(start + np.asarray(booster.predict(new, raw_score=True))), float(leaves)
-    margins = xgboost.DMatrix(X, y, base_margin=np.full(len(y), start), enable_categorical=True)
-    booster = xgboost.train({"eta": RATE, "base_score": 0.0, "nthread": 1}, margins, ROUNDS, obj=objective)
-    rows = xgboost.DMatrix(new, base_margin=np.full(len(new), start), enable_categorical=True)
-    return expit(booster.predict(rows, output_margin=True)), _leaves(booster)
+class Result(NamedTuple):
+    """Scores z of new rows, or probabilities; rounds, and leaves a tree."""
+
+    score: np.ndarray
+    proba: np.ndarray
+    rounds: int
+    leaves: float
 
 
-def _leaves(booster: xgboost.Booster) -> float:
-    return sum(tree.count("leaf=") for tree in booster.get_dump()) / ROUNDS
+def on_lightgbm(case: Case, start: float) -> Result:
+    ours, parts = HandWritten(), case.parts
+    train, stop = (
+        lightgbm.Dataset(X, y.astype(float), init_score=np.full(len(y), start))
+        for X, y in ((parts.X, parts.y), (parts.X_stop, parts.y_stop))
+    )
+    booster = lightgbm.train(
+        {"objective": ours, "learning_rate": RATE, "verbose": -1, "num_threads": 1, "metric": "None"},
+        train, ROUNDS, valid_sets=[stop],
+        feval=lambda z, data: ("focal", ours.loss(data.get_label(), expit(z)), False),
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )  # fmt: skip
+    z = start + np.asarray(booster.predict(case.X, raw_score=True))
+    return Result(z, expit(z), booster.best_iteration, _leaves(booster))
 
 
-def estimator(library: str, focal: bool) -> Any:
-    common = {"n_estimators": ROUNDS, "learning_rate": RATE, "n_jobs": 1}
-    if library == "xgboost":
-        kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
-        return kind(**common, enable_categorical=True)
-    return (FocalLGBMClassifier if focal else lightgbm.LGBMClassifier)(**common, verbose=-1)
+def on_xgboost(case: Case, start: float) -> Result:
+    ours, parts = HandWritten(), case.parts
+    train, stop, new = (
+        xgboost.DMatrix(X, y, base_margin=np.full(len(X), start), enable_categorical=True)
+        for X, y in ((parts.X, parts.y), (parts.X_stop, parts.y_stop), (case.X, None))
+    )
+    booster = xgboost.train(
+        {"eta": RATE, "base_score": 0.0, "nthread": 1, "disable_default_eval_metric": 1},
+        train, ROUNDS, obj=ours, evals=[(stop, "stop")], verbose_eval=False,
+        custom_metric=lambda z, data: ("focal", ours.loss(data.get_label(), expit(z))),
+        early_stopping_rounds=PATIENCE,
+    )  # fmt: skip
+    rounds = booster.best_iteration + 1
+    z = booster.predict(new, output_margin=True, iteration_range=(0, rounds)).astype(float)
+    return Result(z, expit(z), rounds, _leaves(booster))
 
 
-def contestants(library: str) -> dict[str, Callable[[Case], tuple[np.ndarray, float]]]:
-    """Return {name: function of a split that returns probabilities and leaves a tree}."""
+def by_estimator(library: str, case: Case, loss: str) -> Result:
+    fitted = Contestant(library, loss, gamma=GAMMA).fit(case.parts, Settings(ROUNDS, RATE, PATIENCE))
+    proba = fitted.predict_proba(case.X)[:, 1]
+    booster = fitted.model.get_booster() if library == "xgboost" else fitted.model.booster_
+    return Result(np.full(len(proba), np.nan), proba, fitted.rounds, _leaves(booster))
 
-    def fitted(case: Case, focal: bool) -> tuple[np.ndarray, float]:
-        model = estimator(library, focal).fit(case.parts.X, case.parts.y)
-        if library == "xgboost":
-            leaves = _leaves(model.get_booster())
-        else:
-            leaves = float(np.mean([tree["num_leaves"] for tree in model.booster_.dump_model()["tree_info"]]))
-        return model.predict_proba(case.X)[:, 1].astype(float), leaves
 
-    def hand(case: Case, best_start: bool) -> tuple[np.ndarray, float]:
-        y = case.parts.y
-        return by_hand(library, case.parts.X, y, case.X, HandWritten().init_score(y) if best_start else 0.0)
+def _leaves(booster: xgboost.Booster | lightgbm.Booster) -> float:
+    if isinstance(booster, lightgbm.Booster):
+        return float(np.mean([tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]))
+    return sum(tree.count("leaf=") for tree in booster.get_dump()) / booster.num_boosted_rounds()
 
+
+def contestants(library: str) -> dict[str, Callable[[Case], Result]]:
+    by_hand = on_xgboost if library == "xgboost" else on_lightgbm
     return {
-        "own loss": lambda case: fitted(case, False),
-        "focal_gbm": lambda case: fitted(case, True),
-        "by hand, start at 0": lambda case: hand(case, False),
-        "by hand, init_score": lambda case: hand(case, True),
+        "own loss": lambda case: by_estimator(library, case, "log_loss"),
+        "focal_gbm": lambda case: by_estimator(library, case, "focal"),
+        "by hand, start at 0": lambda case: by_hand(case, 0.0),
+        "by hand, init_score": lambda case: by_hand(case, HandWritten().init_score(case.parts.y)),
     }
 
 
 def cases() -> Iterator[tuple[str, Case]]:
-    """Yield the first five splits of each table."""
+    """Yield the first splits of each table."""
     for problem in problems(LARGE).values():
         if problem.kind == "two classes" and problem.folds == 5:
-            yield from ((problem.name, case) for case, _ in zip(problem.cases(), range(5), strict=False))
+            yield from ((problem.name, case) for case, _ in zip(problem.cases(), range(SPLITS), strict=False))
     for one_in in (1_000, 10_000):
-        for seed in range(3):
+        for seed in range(SPLITS):
             yield f"rare 1 in {one_in}", rare(1 / one_in, 100_000, np.random.default_rng(seed))
+
+
+def two_columns(positive: np.ndarray) -> np.ndarray:
+    bounded = np.clip(positive, LEAST, 1 - LEAST)
+    return np.column_stack([1 - bounded, bounded])
+
+
+def loss_of(case: Case, positive: np.ndarray) -> float:
+    return log_loss(case.seen, two_columns(positive))
 
 
 def main() -> None:
@@ -132,18 +167,21 @@ def main() -> None:
             for contestant, run in contestants(library).items():
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)
-                    positive, leaves = run(case)
-                bounded = np.clip(positive, LEAST, 1 - LEAST)
-                proba = np.column_stack([1 - bounded, bounded])
+                    result = run(case)
+                undone = LINK.inverse(result.score) if "hand" in contestant else result.proba
                 rows.append(
-                    {"table": name, "library": library, "contestant": contestant, "leaves a tree": leaves,
-                     "log loss": log_loss(case.seen, proba), "average precision": average_precision(case.true, proba)}
+                    {"table": name, "library": library, "contestant": contestant,
+                     "rounds": result.rounds, "leaves a tree": result.leaves,
+                     "log loss": loss_of(case, result.proba), "log loss with the link": loss_of(case, undone),
+                     "average precision": average_precision(case.true, two_columns(result.proba))}
                 )  # fmt: skip
         print(name, flush=True)
     frame = pd.DataFrame(rows)
     mean = frame.groupby(["library", "table", "contestant"], sort=False).mean().reset_index()
     own = mean[mean.contestant == "own loss"].set_index(["library", "table"])["log loss"]
-    mean["log loss over own"] = mean["log loss"] / own.loc[list(zip(mean.library, mean.table, strict=True))].to_numpy()
+    of_row = own.loc[list(zip(mean.library, mean.table, strict=True))].to_numpy()
+    for column in ("log loss", "log loss with the link"):
+        mean[f"{column}, over own"] = mean[column] / of_row
     print(mean.round(3).to_string(index=False))
     write("hand_written", "hand_written.py", mean.round(5).to_dict("records"))
 

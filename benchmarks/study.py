@@ -1,9 +1,9 @@
 """Does focal loss help? Log loss, class weights, focal loss, undersampling and CatBoost's Focal.
 
-Every table of a folder and scikit-learn's digits as two classes, whole; the tables of many classes with all of
-them; made tables whose probabilities are known, with noisy labels, with drift, with one positive in 10³ to 10⁵
-rows. Both libraries. Every contestant has the same splits, stops on the same rows on its own loss, and has
-four candidates for its tuning, of which the rows set aside choose one in each split: by average precision
+Every table of a folder and scikit-learn's digits as two classes, whole; the tables of many classes with all
+of them; made tables whose probabilities are known, with noisy labels, with drift, with one positive in 10³ to
+10⁵ rows. Both libraries. Every contestant has the same splits, stops on the same rows on its own loss, and
+has four candidates for its tuning, of which the rows set aside choose one in each split: by average precision
 where that is compared, by log loss where that is. Small tables are split 5-fold twice, those of 20,000 rows
 and more 3-fold once; made ones are drawn five times, the rare ones twice.
 
@@ -65,8 +65,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no more work after")
     parser.add_argument("--tables", default="", help="names with commas between; all where not given")
     parser.add_argument("--jobs", type=int, default=2, help="splits side by side")
-    parser.add_argument("--link", choices=("focal", "logit"), help="of focal loss; the default's where not given")
-    parser.add_argument("--rare-rows", type=int, default=1_000_000, help="rows of the tables of rare positives")
+    parser.add_argument(
+        "--link", choices=("focal", "logit"), help="of focal loss; the default's where not given"
+    )
+    parser.add_argument(
+        "--rare-rows", type=int, default=1_000_000, help="rows of the tables of rare positives"
+    )
     parser.add_argument("--report", action="store_true", help="write what is there, complete tables only")
     arguments = parser.parse_args()
     known = problems(arguments.rare_rows)
