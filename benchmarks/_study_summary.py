@@ -22,7 +22,8 @@ LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
 OWN = {"xgboost": "log loss", "lightgbm": "log loss", "catboost": "CatBoost log loss"}
 ORDER = (
     "log loss", "focal γ=0.5", "focal γ=1", "focal γ=2", "focal γ tuned", "focal γ and trees tuned",
-    "class weights", "undersampling", "CatBoost log loss", "CatBoost Focal",
+    "class weights", "class weights, half the way", "class weights, full", "undersampling",
+    "undersampling, 1:3", "undersampling, 1:10", "CatBoost log loss", "CatBoost Focal",
 )  # fmt: skip
 FOCAL = ("focal γ=0.5", "focal γ=1", "focal γ=2")
 
@@ -50,6 +51,17 @@ def with_tuned(results: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def untuned(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results of the libraries' own trees, each strength of weights and samples a contestant."""
+    of = results[results.setting.str.endswith(DEFAULT) & ~results.contestant.str.startswith("CatBoost")]
+    strength = (
+        of.setting.str.removesuffix(DEFAULT)
+        .str.strip()
+        .replace({"power 0.5": "half the way", "power 1": "full"})
+    )
+    return of.assign(contestant=of.contestant + np.where(strength == "", "", ", " + strength))
+
+
 def chosen(results: pd.DataFrame, by: str, higher_is_better: bool) -> pd.DataFrame:
     """Return, for each contestant and split, the candidate that the rows set aside choose."""
     ordered = results.sort_values(by, ascending=not higher_is_better, kind="stable")
@@ -61,11 +73,9 @@ def of_tables(results: pd.DataFrame, folds: dict[str, int]) -> list[Row]:
 
     "trees tuned" lets the rows set aside choose, "default trees" is without any choosing.
     """
-    settings = results.setting.str.endswith(DEFAULT) & ~results.contestant.str.startswith("CatBoost")
-    first = results[settings].groupby(["table", "library", "contestant", "split"], sort=False).head(1)
     rows = []
     for contest, (by, column, more) in CONTESTS.items():
-        for trees, best in (("tuned", chosen(with_tuned(results), by, more)), ("default", first)):
+        for trees, best in (("tuned", chosen(with_tuned(results), by, more)), ("default", untuned(results))):
             for (library, table), part in best.groupby(["library", "table"], sort=False):
                 wide = part.pivot_table(index="split", columns="contestant", values=column)
                 kind = part.kind.iloc[0]
@@ -125,48 +135,40 @@ def _as_units(one: pd.Series, other: pd.Series, more: bool) -> Row:
     }  # fmt: skip
 
 
-def besides(results: pd.DataFrame) -> list[Row]:
-    """Return what a fit takes and what decisions cost, for each library and contestant with default settings.
+#: Of a fit with default trees, over that of the log loss.
+BESIDES = (
+    "rounds", "leaves", "rounds to the loss", "leaves to the loss", "cost, threshold chosen",
+    "cost, threshold by arithmetic",
+)  # fmt: skip
 
-    Over the log loss: geometric means over the tables of two classes.
+
+def besides(results: pd.DataFrame) -> list[Row]:
+    """Return what a fit takes and what decisions cost, for each library and contestant with default trees.
+
+    Over the log loss: geometric means over the tables of two classes, of the means over their splits.
     """
-    at_default = results[results.setting.str.endswith(DEFAULT) & (results.kind == "two classes")]
-    columns = {
-        "rounds": "rounds", "leaves": "leaves", "rounds to the loss": "rounds to the loss",
-        "leaves to the loss": "leaves to the loss", "cost, threshold chosen": "cost, threshold chosen",
-        "cost, threshold by arithmetic": "cost, threshold by arithmetic",
-    }  # fmt: skip
+    of_all = untuned(results[results.kind == "two classes"])
     rows = []
     for library in LIBRARIES:
-        of = at_default[at_default.library == library]
-        keys = ["table", "split"]
-        wide = of.drop_duplicates([*keys, "contestant"]).set_index([*keys, "contestant"])
-        own = wide.xs("log loss", level="contestant")
-        for name in [one for one in ORDER if one in set(of.contestant)]:
-            part = wide.xs(name, level="contestant")
+        wide = of_all[of_all.library == library].set_index(["contestant", "table", "split"])
+        own = wide.loc["log loss"]
+        for name in [one for one in ORDER if one in wide.index]:
+            part = wide.loc[name]
             row: Row = {"part": "besides", "library": library, "contestant": name}
-            for column in columns:
-                # only splits in which both arrive; the mean of a table first, so that each counts once
-                both = part[column].notna() & own[column].notna()
-                pair = (
-                    pd.DataFrame({"one": part[column][both], "own": own[column][both]})
-                    .groupby("table")
-                    .mean()
-                )
-                row[column] = float(np.exp(np.log(pair.one / pair.own).mean())) if len(pair) else None
-            row["share that reaches the loss"] = float(
-                part["rounds to the loss"].notna().groupby("table").mean().mean()
-            )
-            row["chosen over arithmetic"] = float(
-                np.exp(
-                    np.log(
-                        _mean(part, "cost, threshold chosen") / _mean(part, "cost, threshold by arithmetic")
-                    ).mean()
-                )
-            )
+            for column in BESIDES:
+                both = part[column].notna() & own[column].notna()  # splits in which both arrive
+                row[column] = _over(part[column][both], own[column][both])
+            if part["rounds to the loss"].notna().any():
+                reached = part["rounds to the loss"].notna().groupby("table").mean()
+                row["share that reaches the loss"] = float(reached.mean())
+            chosen_one, arithmetic = (part[f"cost, threshold {how}"] for how in ("chosen", "by arithmetic"))
+            row["chosen over arithmetic"] = _over(chosen_one, arithmetic)
             rows.append(row)
     return rows
 
 
-def _mean(part: pd.DataFrame, column: str) -> pd.Series:
-    return part[column].groupby("table").mean()
+def _over(one: pd.Series, other: pd.Series) -> float | None:
+    if not len(one):
+        return None
+    ratios = one.groupby("table").mean() / other.groupby("table").mean()
+    return float(np.exp(np.log(ratios).mean()))

@@ -1,4 +1,4 @@
-"""Draw the figures of README and guide into docs/images: ``FOCAL_GBM_DATA=folder python docs/make_figures.py``.
+"""Draw the guide's figures into docs/images: ``FOCAL_GBM_DATA=folder python docs/make_figures.py``.
 
 The folder is that of the benchmarks, with the table adult; without it a table of scikit-learn is drawn.
 """
