@@ -1,14 +1,14 @@
-"""The README runs as a reader would paste it, a busy person finishes it, and its numbers are those of the results."""
+"""The README runs as pasted, a busy person finishes it, and its numbers are those of benchmarks/results."""
 
 import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-sys.path.append(str(ROOT / "docs"))
+sys.path.append(str(Path(__file__).parent.parent / "docs"))
 
-from readme import BLOCK, NUMBERS, with_numbers
+from readme import BLOCK, NUMBERS, README, with_numbers
+
+ROOT = README.parent
 
 #: What is no measurement, by the text around it: settings, versions, arXiv numbers, prices of the example.
 NOT_MEASURED = {
