@@ -113,7 +113,7 @@ def _real(name: str, path: Path | None, folds: int, repeats: int, many: bool) ->
         return described(load(path, folds, many))
 
     if many:
-        return Problem(f"{name}, all classes", "many classes", folds, repeats, cases, about)
+        return Problem(f"{name} all classes", "many classes", folds, repeats, cases, about)
     return Problem(name, "two classes", folds, repeats, cases, about)
 
 

@@ -7,7 +7,8 @@ has four candidates for its tuning, of which the rows set aside choose one in ea
 where that is compared, by log loss where that is. Small tables are split 5-fold twice, those of 20,000 rows
 and more 3-fold once; made ones are drawn five times, the rare ones twice.
 
-It goes on where it stopped (folder build/study), and stops after --minutes. With --report it writes
+It goes on where it stopped (folder build/study), and stops after --minutes. With --link the focal contestants
+alone are trained with that link, where the others are known from a run without it. With --report it writes
 results/study.json, study.md and study_ranks.svg from the complete tables. CatBoost is in no extra of the
 package: pip install catboost, or it is left out and said so; on larger tables it takes too long.
 
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
+import pandas as pd
 from _study_contestants import catboost_is_installed
 from _study_made import Case
 from _study_report import report
@@ -55,7 +57,9 @@ def run_and_keep(
 ) -> str:
     started = time.monotonic()
     small = len(case.parts.y) + len(case.X) < LARGE
-    result = run_case(problem, number, case, catboost and small, link)
+    before = path_of(WORK / "study", problem, number)
+    known = pd.read_csv(before) if link is not None and before.exists() else None
+    result = run_case(problem, number, case, catboost and small, link, known)
     result.to_csv(path_of(folder, problem, number), index=False)
     return f"{problem.name}, split {number}: {time.monotonic() - started:.0f} seconds"
 

@@ -73,14 +73,23 @@ def _tests(row: pd.Series) -> list[str]:
 def gammas() -> str:
     """Return γ=2 against γ=1 and 0.5, with tuned and with default trees."""
     frame, source = part("pair")
-    frame = frame[frame["against"].isin(FOCAL)]
+    frame = frame[frame["against"].isin(FOCAL)].set_index(["library", "trees", "contest", "against"])
     rows = []
-    for row in frame.to_dict("records"):
-        size = f"{row['ratio']:.3f} times" if row["contest"] == "log loss" else f"{row['difference']:+.4f}"
-        against = row["against"].removeprefix("focal ")
-        label = f"γ=2 against {against}, {WHO[row['library']]}, {row['trees']} trees"
-        rows.append([f"{row['contest']}: {label}", size, *_tests(pd.Series(row))])
-    return markdown(["", "", *TESTS], rows, source)
+    for library, title in WHO.items():
+        for trees in ("tuned", "default"):
+            cells = []
+            for contest in ("log loss", "average precision"):
+                for against in ("focal γ=1", "focal γ=0.5"):
+                    row = frame.loc[(library, trees, contest, against)]
+                    size = f"{row['ratio']:.3f}" if contest == "log loss" else f"{row['difference']:+.4f}"
+                    cells.append(f"{size} ({_tests(row)[1]})")
+            rows.append([f"{title}, {trees} trees", *cells])
+    header = [
+        f"{what}, against {against}"
+        for what in ("log loss, times", "average precision")
+        for against in ("γ=1", "γ=0.5")
+    ]
+    return markdown(["γ=2", *header], rows, "In brackets worse / level / better, %. " + source)
 
 
 def untuned() -> str:
