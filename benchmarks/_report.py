@@ -13,7 +13,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "xgboost", "lightgbm")
 
 
 def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
-    """Write results/NAME.json beside this file."""
+    """Write results/NAME.json beside this file, a row a line."""
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     report = {
@@ -21,7 +21,8 @@ def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "rows": rows,
     }
+    about = json.dumps(report, indent=1, ensure_ascii=False).removesuffix("\n}")
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(f'{about},\n "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")

@@ -103,7 +103,8 @@ def main() -> None:
     if left_out:
         print(f"not complete: {', '.join(left_out)}")
     if arguments.report or not left_out:
-        report(complete, [path for one in complete for path in files[one]], name)
+        paths = [path for one in complete for path in files[one]]
+        report(complete, paths, name, with_picture=arguments.link is None)
 
 
 if __name__ == "__main__":
