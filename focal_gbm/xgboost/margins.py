@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,7 @@ def _check(failed: int) -> None:
         raise xgboost.core.XGBoostError(_c_api().XGBGetLastError().decode())
 
 
+@lru_cache(maxsize=8)  # those of all rows are the same in every round
 def _options(**options: Any) -> bytes:
     """Return the options of a prediction: type 1 is the raw one."""
     return json.dumps({"type": 1, "training": False, "strict_shape": False, **options}).encode()
