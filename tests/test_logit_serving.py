@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 
 import lightgbm
 import numpy as np
@@ -11,11 +12,12 @@ import pandas as pd
 import pytest
 import xgboost
 from estimators import focal_lgb, focal_xgb
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import log_loss
 from test_serving import booster_of, onnx_score, treelite_score, two_columns
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, Poly1Focal
+from focal_gbm.skops import TRUSTED_TYPES
 
 MAKE = {"xgboost": focal_xgb, "lightgbm": focal_lgb}
 ALPHAS = {"plain": {}, "alpha": {"focal_alpha": "balanced"}, "gamma by class": {"focal_gamma": [2.0, 1.0]}}
@@ -231,6 +233,35 @@ def test_checkpoints_of_lightgbm(data, link, tmp_path):
     assert loaded.focal_link == link
     assert_allclose(loaded.predict_proba(X), model.predict_proba(X, num_iteration=10), atol=1e-12)
     assert_allclose(loaded.predict_proba(X).mean(axis=0)[1], y.mean(), atol=0.02)
+
+
+# skops
+
+
+@pytest.mark.parametrize("link", ["focal", "logit"])
+@pytest.mark.parametrize(
+    ("library", "labels"),
+    [*((library, kind) for library in MAKE for kind in ("two", "many")), ("xgboost", "labels")],
+)
+@pytest.mark.parametrize("params", [{}, {"margin_loss": Poly1Focal()}], ids=["focal loss", "poly-1"])
+def test_skops(library, labels, data, link, params):
+    io = pytest.importorskip("skops.io")
+    X, two, many = data
+    y = {"two": np.where(two, "yes", "no"), "many": many, "labels": np.column_stack([two, many > 0])}[labels]
+    model = fitted(library, X, y, focal_link=link, **params)
+    model.predict_proba(X)  # what is computed on demand, and kept, is in the file, too
+    file = io.dumps(model)
+    assert set(io.get_untrusted_types(data=file)) <= set(TRUSTED_TYPES)
+    loaded = io.loads(file, trusted=TRUSTED_TYPES)
+    assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded.get_params().keys() == model.get_params().keys()
+
+
+def test_the_trusted_types_are_classes():
+    for name in TRUSTED_TYPES:
+        module, _, cls = name.rpartition(".")
+        assert isinstance(getattr(import_module(module), cls), type)
 
 
 # MLflow
