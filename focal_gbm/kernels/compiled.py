@@ -174,7 +174,7 @@ class Kernel:
         job.out_row_step, job.out_column_step = steps
         job.gradient, job.second = gradient.ctypes.data, hessian.ctypes.data
         job.wide_output = gradient.dtype == np.float64
-        if job.link == LINKS.index("logit") and self.formula.hessian != "exact" and not job.wide_output:
+        if job.link == LINKS.index("logit") and not job.wide_output:
             tables = self._tables_of(raw_prediction.dtype)
             job.tables, job.steps_per_unit = tables.address, STEPS_PER_UNIT
         return self._run(job, raw_prediction)

@@ -207,7 +207,7 @@ FUNCTION void logit_of_row(const float *f, int t, const Class *classes, int n_cl
         share = share_of(of, sums);
         off = k == t ? -share.others : share.share;
         of_k = factor * mean_a * share.share * share.others;
-        if (hessian == EXACT) of_k = factor * a_true * exact_in_logit(share, off, of.b, of_true.b);
+        if (hessian != EXPECTED) of_k = factor * a_true * exact_in_logit(share, off, of.b, of_true.b);
         g[k] = a_true * off;
         h[k] = hessian == FLOORED ? MAX(of_k, floor * ABS(g[k])) : of_k;
     }
