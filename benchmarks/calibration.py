@@ -1,9 +1,10 @@
 """Claim: the closed-form posterior is as good as Platt's and isotonic calibration, and needs no rows for it.
 
-Johnston et al. 2025 (Electronics 14(9):1838) measured it for focal loss on gradient boosting; here on real
-tables, both libraries, γ = 1 and 2, 5-fold cross-validation twice. "raw score" is σ(z), "closed form" is
-`predict_proba`: nothing is fitted. Platt and isotonic learn from the raw scores of rows with labels: once of
-a quarter of the rows to train on, which the model then does not train on ("held out"), once of the rows it
+Johnston et al. 2025 (Electronics 14(9):1838) measured it for focal loss on gradient boosting; here on the
+small tables of the study, both libraries, γ = 1 and 2, 5-fold cross-validation twice. "raw score" is σ(z),
+"closed form" is `predict_proba`: nothing is fitted. "logit link" is what the bare booster predicts that was
+trained with focal_link="logit". Platt and isotonic learn from the raw scores of rows with labels: once of a
+quarter of the rows to train on, which the model then does not train on ("held out"), once of the rows it
 stops on ("reused"). "own loss" is the library's log loss. Prints means over the tables and writes
 results/calibration.json.
 
@@ -15,22 +16,23 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 from _report import write
-from _study_tables import load, table_names
+from _study_made import Case
+from _study_tables import LARGE, Problem, problems
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import train_test_split
 
-from focal_gbm.compare import Contestant, Parts, Settings, Split, Table, splits
+from focal_gbm.compare import Contestant, Parts, Settings
 from focal_gbm.compare.scores import calibration_error
 
-FOLDS, REPEATS = 5, 2
 WORK = Path(__file__).parent.parent / "build" / "calibration"
 GAMMAS = (1.0, 2.0)
 
@@ -38,65 +40,79 @@ GAMMAS = (1.0, 2.0)
 LEAST_PROBABILITY = 1e-4
 
 
-def run_split(table: Table, number: int, split: Split) -> pd.DataFrame:
+def run_split(problem: Problem, number: int, case: Case) -> pd.DataFrame:
     """Return one row a (library, γ, method)."""
     settings = Settings(seed=number)
-    X, y = table.X, table.y
-    new = X.iloc[split.test], y[split.test]
-    everything = Parts(X.iloc[split.fit], y[split.fit], X.iloc[split.stop], y[split.stop])
-    fewer, held_out = train_test_split(split.fit, test_size=0.25, stratify=y[split.fit], random_state=number)
-    reduced = Parts(X.iloc[fewer], y[fewer], X.iloc[split.stop], y[split.stop])
+    parts = case.parts
+    fewer, held_out = train_test_split(
+        np.arange(len(parts.y)), test_size=0.25, stratify=parts.y, random_state=number
+    )
+    reduced = Parts(parts.X.iloc[fewer], parts.y[fewer], parts.X_stop, parts.y_stop)
+    labelled = {
+        "held out": (parts.X.iloc[held_out], parts.y[held_out]), "reused": (parts.X_stop, parts.y_stop),
+    }  # fmt: skip
     rows = []
     for library in ("xgboost", "lightgbm"):
-        own = Contestant(library, "log_loss").fit(everything, settings).model
-        rows.append(measured(table, number, library, 0.0, "own loss", own, *new))
+        own = Contestant(library, "log_loss").fit(parts, settings).model
+        rows.append(measured(problem, number, library, 0.0, "own loss", own.predict_proba, case))
         for gamma in GAMMAS:
-            focal = Contestant(library, "focal", gamma=gamma)
-            model = focal.fit(everything, settings).model
-            rows.append(measured(table, number, library, gamma, "closed form", model, *new))
+            logit = Contestant(library, "focal", gamma=gamma, parameters={"focal_link": "logit"})
+            model = logit.fit(parts, settings).model
+            rows.append(measured(problem, number, library, gamma, "logit link", model.predict_proba, case))
+            focal = Contestant(library, "focal", gamma=gamma, parameters={"focal_link": "focal"})
+            model = focal.fit(parts, settings).model
+            rows.append(measured(problem, number, library, gamma, "closed form", model.predict_proba, case))
             model.set_params(probability="score")
-            rows.append(measured(table, number, library, gamma, "raw score", model, *new))
+            rows.append(measured(problem, number, library, gamma, "raw score", model.predict_proba, case))
             small = focal.fit(reduced, settings).model.set_params(probability="score")
             for method, name in (("sigmoid", "Platt"), ("isotonic", "isotonic")):
-                for how, base, labelled in (("held out", small, held_out), ("reused", model, split.stop)):
+                for how, base in (("held out", small), ("reused", model)):
                     map_ = CalibratedClassifierCV(FrozenEstimator(base), method=method, cv=2)
-                    map_.fit(X.iloc[labelled], y[labelled])
-                    rows.append(measured(table, number, library, gamma, f"{name}, {how}", map_, *new))
+                    map_.fit(*labelled[how])
+                    label = f"{name}, {how}"
+                    rows.append(measured(problem, number, library, gamma, label, map_.predict_proba, case))
     return pd.DataFrame(rows)
 
 
-def measured(table: Table, number: int, library: str, gamma: float, method: str, model, X, y) -> dict:
-    proba = np.asarray(model.predict_proba(X)[:, 1], dtype=np.float64)
+def measured(
+    problem: Problem,
+    number: int,
+    library: str,
+    gamma: float,
+    method: str,
+    predict_proba: Callable,
+    case: Case,
+) -> dict:
+    proba = np.asarray(predict_proba(case.X)[:, 1], dtype=np.float64)
     bounded = np.clip(proba, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return {
-        "table": table.name, "split": number, "library": library, "γ": gamma, "method": method,
-        "log loss": log_loss(y, bounded), "Brier score": brier_score_loss(y, proba),
-        "calibration error": calibration_error(y == 1, proba),
+        "table": problem.name, "split": number, "library": library, "γ": gamma, "method": method,
+        "log loss": log_loss(case.true, bounded), "Brier score": brier_score_loss(case.true, proba),
+        "calibration error": calibration_error(case.true == 1, proba),
     }  # fmt: skip
 
 
-def work(names: list[str], minutes: float):
+def work(tables: list[Problem], minutes: float) -> Iterator[tuple[Problem, int, Case]]:
     """Yield the splits without a result, until the time is over."""
     started = time.monotonic()
-    for name in names:
-        missing = [number for number in range(FOLDS * REPEATS) if not _path(name, number).exists()]
-        table = load(table_names()[name], FOLDS) if missing else None
-        for number, split in enumerate(splits(table.y, FOLDS, REPEATS) if table else ()):
+    for one in tables:
+        missing = [number for number in range(one.n_splits) if not _path(one, number).exists()]
+        for number, case in enumerate(one.cases() if missing else ()):
             if time.monotonic() - started > 60 * minutes:
                 return
             if number in missing:
-                yield name, table, number, split
+                yield one, number, case
 
 
-def run_and_keep(name: str, table: Table, number: int, split: Split) -> str:
+def run_and_keep(problem: Problem, number: int, case: Case) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        run_split(table, number, split).assign(table=name).to_csv(_path(name, number), index=False)
-    return f"{name}, split {number}"
+        run_split(problem, number, case).to_csv(_path(problem, number), index=False)
+    return f"{problem.name}, split {number}"
 
 
-def _path(name: str, number: int) -> Path:
-    return WORK / f"{name}-{number}.csv"
+def _path(problem: Problem, number: int) -> Path:
+    return WORK / f"{problem.name}-{number}.csv"
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
@@ -117,19 +133,21 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="write what is there, complete tables only")
     arguments = parser.parse_args()
-    names = list(table_names())
+    known = problems(rare_rows=LARGE).values()
+    tables = [one for one in known if one.kind == "two classes" and one.repeats > 1]
     WORK.mkdir(parents=True, exist_ok=True)
     if not arguments.report:
         parallel = joblib.Parallel(
             arguments.jobs, return_as="generator_unordered", pre_dispatch=arguments.jobs
         )
-        for done in parallel(joblib.delayed(run_and_keep)(*unit) for unit in work(names, arguments.minutes)):
+        for done in parallel(joblib.delayed(run_and_keep)(*unit) for unit in work(tables, arguments.minutes)):
             print(done, flush=True)
-    complete = [name for name in names if all(_path(name, i).exists() for i in range(FOLDS * REPEATS))]
-    if len(complete) < len(names) and not arguments.report:
-        print(f"not complete yet: {', '.join(set(names) - set(complete))}")
-        return
-    files = [_path(name, i) for name in complete for i in range(FOLDS * REPEATS)]
+    complete = [one for one in tables if all(_path(one, i).exists() for i in range(one.n_splits))]
+    if len(complete) < len(tables):
+        print(f"not complete: {', '.join(one.name for one in tables if one not in complete)}")
+        if not arguments.report:
+            return
+    files = [_path(one, i) for one in complete for i in range(one.n_splits)]
     results = pd.concat(map(pd.read_csv, files), ignore_index=True)
     table = summarise(results)
     print(f"{len(complete)} tables, over the own loss, geometric means\n")

@@ -1,4 +1,4 @@
-"""Draw the README's figures into docs/images: ``FOCAL_GBM_DATA=folder python docs/make_figures.py``.
+"""Draw the guide's figures into docs/images: ``FOCAL_GBM_DATA=folder python docs/make_figures.py``.
 
 The folder is that of the benchmarks, with the table adult; without it a table of scikit-learn is drawn.
 """
@@ -11,7 +11,8 @@ import matplotlib
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
-from scipy.special import expit
+import numpy as np
+from scipy.special import expit, logit
 from sklearn.calibration import CalibrationDisplay
 from sklearn.model_selection import cross_val_predict
 
@@ -65,7 +66,32 @@ def probability() -> None:
     save(figure, "probability.png")
 
 
+def weight() -> None:
+    """What a row weighs in training by its probability: focal loss and class weights as proper losses."""
+    eta = expit(np.linspace(-11.5, 11.5, 400))
+    figure, ax = plt.subplots(figsize=(7.6, 4), layout="constrained")
+    ax.axhline(1.0, color="black", linewidth=1.2, label="log loss")
+    for gamma, color in ((0.5, "C9"), (1.0, "C0"), (2.0, "C4")):
+        loss = BinaryFocalLoss(gamma=gamma)
+        z = loss.link.link(eta)
+        # in log-odds the gradient of a row of class 0 is w(η) η
+        w = loss.gradient(np.zeros(len(eta)), z) * np.gradient(z, logit(eta)) / eta
+        ax.plot(logit(eta), w / w.min(), color=color, label=f"focal loss, γ = {gamma:g}")
+    weights = 10 / (10 * eta + (1 - eta))  # of class 1 ten times that of class 0
+    ax.plot(logit(eta), weights / weights.min(), color="C1", linestyle="--", label="class weights, 10 to 1")
+    places = [1e-4, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.9999]
+    ax.set_xticks(logit(places), [f"{place:g}" for place in places])
+    ax.set(yscale="log", ylim=(0.9, 12), xlabel="True probability η", ylabel="Weight w(η), least = 1")
+    ax.set_yticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+    ax.minorticks_off()
+    ax.legend(frameon=False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    save(figure, "weight.png")
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    weight()
     loss()
     probability()

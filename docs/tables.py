@@ -218,6 +218,10 @@ def write(app: object) -> None:
     for kind in ("binary", "multiclass"):
         text = probabilities(f"probabilities_{kind}")
         (GENERATED / f"probabilities_{kind}.md").write_text(text, encoding="utf-8")
+    from tables_of_study import all_tables  # which takes this module's functions
+
+    for name, text in all_tables().items():
+        (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def setup(app: object) -> dict[str, bool]:

@@ -5,6 +5,8 @@ here (a GPU, a cluster, another library) stands in a ```` ```{code-block} python
 """
 
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -19,6 +21,8 @@ PAGES = sorted(
 )
 #: What a page needs beyond the extra "test", by the page's name.
 NEEDS = {"recipes": ("mlflow", "optuna")}
+#: What a page tells its reader to run first: a script in a checkout, and its arguments.
+FIRST = {"worked_case": ("examples/make_payments.py", "payments.csv")}
 PYTHON = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -45,6 +49,9 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
                 __import__(package)
             except ImportError:
                 missing(path.stem, f"{package} is not installed: pip install 'focal-gbm[recipes]'")
+        if path.stem in FIRST:
+            script, *arguments = FIRST[path.stem]
+            subprocess.run([sys.executable, str(ROOT / script), *arguments], check=True, capture_output=True)
         namespace: dict = {}
         for line, block in blocks_of(path):
             exec(

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import logit
 
 from focal_gbm.compare import Parts, Settings, prepare, splits
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
-from _ranks import average_ranks, critical_difference, draw, friedman_p
+from _ranks import average_ranks, critical_difference, draw
+from _signed_rank import bayesian_signed_rank
 from _study_contestants import CANDIDATES, _fewer, _shifted, candidates
+from _study_made import BASE_RATE, ROWS, drifting, noisy, rare
+from _study_run import COST_OF_A_MISS, average_precision, cheapest_threshold, cost, log_loss, run_case
+from _study_summary import besides, chosen, of_pairs, of_tables, untuned, with_tuned
+from _study_tables import Problem
 
 
 def test_the_critical_difference_is_demsars():
@@ -27,7 +31,6 @@ def test_ranks_share_ties_and_follow_the_direction():
         {"a": 3.5 / 3, "b": 5.5 / 3, "c": 3.0}
     )
     assert list(average_ranks(scores, higher_is_better=False).index) == ["c", "b", "a"]
-    assert friedman_p(scores) < 0.2
 
 
 def test_bars_join_what_is_not_told_apart():
@@ -41,12 +44,22 @@ def test_bars_join_what_is_not_told_apart():
     assert len(bars) == 1  # a and b
 
 
-def test_every_contestant_has_the_same_number_of_candidates():
-    counts = pd.Series([(one.library, one.contestant) for one in candidates(catboost=True)]).value_counts()
+@pytest.mark.parametrize("many", [False, True])
+def test_every_contestant_has_the_same_number_of_candidates(many):
+    found = candidates(many, catboost=True)
+    counts = pd.Series([(one.library, one.contestant) for one in found]).value_counts()
     assert set(counts) == {CANDIDATES}
-    assert len(counts) == 2 * 4 + 2
-    settings = [(one.library, one.contestant, one.setting) for one in candidates(catboost=True)]
+    assert len(counts) == 2 * 5 if many else 2 * 6 + 2
+    settings = [(one.library, one.contestant, one.setting) for one in found]
     assert len(set(settings)) == len(settings)
+
+
+def test_the_link_is_that_of_focal_loss_alone():
+    for one in candidates(link="logit"):
+        assert (one.trained.parameters.get("focal_link") == "logit") == (one.trained.loss == "focal")
+        assert one.setting == str({k: v for k, v in one.trained.parameters.items() if k != "focal_link"}) or (
+            one.contestant in ("class weights", "undersampling")
+        )
 
 
 def test_undersampling_keeps_the_rare_class():
@@ -79,15 +92,140 @@ def parts():
     )
 
 
-@pytest.mark.parametrize("contestant", ["class weights", "undersampling", "focal loss", "CatBoost Focal"])
+@pytest.mark.parametrize("contestant", ["class weights", "undersampling", "focal γ=2", "CatBoost Focal"])
 def test_undone_probabilities_have_the_base_rate(parts, contestant):
     if contestant == "CatBoost Focal":
         pytest.importorskip("catboost")
     fitting, X, y = parts
-    strongest = {"class weights": "power 1 ", "undersampling": "1:1 ", "focal loss": "γ=2, α balanced"}
+    strongest = {"class weights": "power 1 {}", "undersampling": "1:3 {}", "focal γ=2": "{}"}
     for one in candidates(catboost=True):
-        if one.contestant == contestant and one.setting.startswith(strongest.get(contestant, "")):
+        if one.contestant == contestant and one.setting == strongest.get(contestant, one.setting):
             outcome = one.run(fitting, X, Settings(learning_rate=0.1))
-            assert outcome.undone.mean() == pytest.approx(y.mean(), rel=0.3)
-            if contestant in ("class weights", "undersampling"):
-                assert logit(outcome.as_they_come.mean()) > logit(y.mean()) + 1
+            np.testing.assert_allclose(outcome.new.sum(axis=1), 1.0)
+            assert outcome.new[:, 1].mean() == pytest.approx(y.mean(), rel=0.3)
+
+
+def test_the_signed_rank_test_is_the_authors():
+    # baycomp 1.0.3: SignedRankTest.probs(0, d, rope=0.01, nsamples=200_000, random_state=1)
+    d = [0.0183, 0.0022, 0.0115, 0.0291, -0.0044, 0.0134, 0.0217, 0.0071, -0.0312]
+    found = bayesian_signed_rank(d, region=0.01)
+    assert sum(found) == pytest.approx(1.0)
+    assert found == pytest.approx((0.0090, 0.4424, 0.5486), abs=0.01)
+    mirrored = bayesian_signed_rank(np.negative(d), region=0.01)
+    assert mirrored == pytest.approx(found[::-1], abs=0.01)
+
+
+def test_expected_scores_are_those_of_many_draws():
+    draw_ = np.random.default_rng(0)
+    true = draw_.beta(0.5, 4, size=5000)  # few rows bias the average precision of a draw
+    proba = np.column_stack([1 - true, true]) * 0.9 + 0.05
+    labels = (draw_.random((100, 5000)) < true).astype(int)
+    assert log_loss(true, proba) == pytest.approx(np.mean([log_loss(y, proba) for y in labels]), rel=1e-2)
+    drawn = np.mean([average_precision(y, proba) for y in labels])
+    assert average_precision(true, proba) == pytest.approx(drawn, rel=1e-2)
+
+
+def test_many_classes_are_scored_each_against_the_rest():
+    proba = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
+    assert average_precision(np.array([0, 1, 2, 0]), proba) == 1.0
+    assert log_loss(np.array([0, 1, 2, 0]), proba) == pytest.approx(-np.log([0.7, 0.7, 0.7, 0.6]).mean())
+
+
+def test_the_cheapest_threshold_is_the_cheapest():
+    draw_ = np.random.default_rng(1)
+    positive = draw_.random(300)
+    y = (draw_.random(300) < positive**2).astype(int)
+    found = cost(y, positive, cheapest_threshold(y, positive))
+    assert found == pytest.approx(min(cost(y, positive, t) for t in np.linspace(0, 1.001, 5000)), abs=1e-12)
+    assert cost(np.array([0, 1, 1, 0]), np.array([0.9, 0.1, 0.9, 0.1]), 0.5) == (1 + COST_OF_A_MISS) / 4
+
+
+@pytest.mark.parametrize(("kind", "share"), [("symmetric", 0.2), ("hidden", 0.2), ("hidden", 0.0)])
+def test_labels_are_as_noisy_as_they_are_called(kind, share):
+    case = noisy(kind, share, np.random.default_rng(0))
+    y = np.concatenate([case.parts.y, case.parts.y_stop])
+    assert len(y) == ROWS
+    flipped = BASE_RATE * (1 - share) + ((1 - BASE_RATE) * share if kind == "symmetric" else 0.0)
+    assert y.mean() == pytest.approx(flipped, rel=0.1)
+    assert case.seen.mean() == pytest.approx(flipped, rel=0.05)
+    assert case.true.mean() == pytest.approx(BASE_RATE, rel=0.05)
+
+
+def test_rare_positives_are_as_many_as_said_and_where_they_are_probable():
+    case = rare(1e-3, 20_000, np.random.default_rng(0))
+    assert (case.parts.y.sum(), case.parts.y_stop.sum()) == (16, 4)
+    assert (len(case.parts.y), len(case.parts.y_stop)) == (16_000, 4_000)
+    X = case.parts.X.to_numpy()
+    assert X[case.parts.y == 1, 4].mean() > X[:, 4].mean() + 0.3  # a feature that adds to the log-odds
+    assert case.true.mean() == pytest.approx(1e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["features", "base rate", "relation"])
+def test_drift_moves_what_it_says(kind):
+    case = drifting(kind, np.random.default_rng(0))
+    past, future = case.parts.X, case.X
+    moved = float(future["x0"].mean() - past["x0"].mean())
+    assert moved > 0.5 if kind == "features" else abs(moved) < 0.05
+    assert (case.true.mean() > 1.5 * case.parts.y.mean()) == (kind in ("features", "base rate"))
+
+
+@pytest.fixture(scope="module")
+def results(parts):
+    """Two made-up tables of three splits each, of which one table has its scores moved."""
+    from _study_made import Case
+
+    fitting, X, y = parts
+    few = Parts(fitting.X[:1500], fitting.y[:1500], fitting.X_stop[:400], fitting.y_stop[:400])
+    problem = Problem("one", "two classes", 3, 1, lambda: iter(()), lambda: "")
+    one = pd.concat(
+        [run_case(problem, n, Case(few, X[:800], y[:800], y[:800]), False, None) for n in range(3)]
+    )
+    rng = np.random.default_rng(0)
+    for column in ("log loss", "average precision"):
+        one[column] *= rng.uniform(0.98, 1.02, len(one))
+    other = one.assign(table="two", **{"log loss": one["log loss"] * rng.uniform(0.98, 1.02, len(one))})
+    return pd.concat([one, other], ignore_index=True)
+
+
+def test_the_rows_set_aside_choose(results):
+    best = chosen(results, "log loss on stop", higher_is_better=False)
+    keys = ["table", "library", "contestant", "split"]
+    least = results.groupby(keys)["log loss on stop"].min()
+    assert np.allclose(best.set_index(keys)["log loss on stop"].sort_index(), least.sort_index())
+    tuned = with_tuned(results)
+    count = tuned[tuned.contestant == "focal γ tuned"].groupby(["table", "library", "split"]).size()
+    assert set(count) == {CANDIDATES}
+    count = tuned[tuned.contestant == "focal γ and trees tuned"].groupby(["table", "library", "split"]).size()
+    assert set(count) == {4 * CANDIDATES}
+
+
+def test_tables_are_the_units(results):
+    rows = of_tables(results, {"one": 3, "two": 3})
+    pairs = pd.DataFrame(of_pairs(rows)).set_index(["contest", "trees", "library", "contestant", "against"])
+    row = pairs.loc[("log loss", "default", "xgboost", "focal γ=1", "log loss")]
+    of = untuned(results)
+    of = of[of.library == "xgboost"].groupby(["contestant", "table"])["log loss"].mean()
+    ratio = of["focal γ=1"] / of["log loss"]
+    assert row["ratio"] == pytest.approx(np.exp(np.log(ratio).mean()))
+    assert row["better on"] == (ratio < 1).sum()
+    assert row["tables"] == 2
+    assert row[["win", "tie", "loss"]].sum() == 2
+    assert row[["P better", "P level", "P worse"]].sum() == pytest.approx(1.0)
+    both = pairs.loc[("log loss", "default", "both", "focal γ=1", "log loss")]
+    other = pairs.loc[("log loss", "default", "lightgbm", "focal γ=1", "log loss")]
+    assert both["ratio"] == pytest.approx(np.sqrt(row["ratio"] * other["ratio"]))
+
+
+def test_what_a_fit_takes_is_over_the_log_loss(results):
+    rows = pd.DataFrame(besides(results)).set_index(["library", "contestant"])
+    own = rows.loc[("xgboost", "log loss")]
+    assert (own[["rounds", "leaves", "rounds to the loss", "share that reaches the loss"]] == 1.0).all()
+    assert np.isnan(rows.loc[("xgboost", "class weights, full"), "rounds to the loss"])
+    rounds = (
+        results[(results.library == "xgboost") & (results.setting == "{}")]
+        .groupby("contestant")
+        .rounds.mean()
+    )
+    assert rows.loc[("xgboost", "focal γ=2"), "rounds"] == pytest.approx(
+        rounds["focal γ=2"] / rounds["log loss"]
+    )
