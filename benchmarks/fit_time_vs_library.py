@@ -15,17 +15,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _made_tables import made_table
-from _report import write
+from _report import MACHINE, earlier, write
 from lightgbm import LGBMClassifier
 from xgboost import XGBClassifier
 
@@ -100,7 +96,7 @@ def measure(library: str, case: str, turns: int, rounds: int, threads: int) -> l
                 "library leaves": leaves["own loss"],
                 "turns": turns,
                 "rounds": rounds,
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+                "machine": MACHINE,
             }
         )
     return rows
@@ -128,8 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--threads", default="2", help="one or more numbers, by commas")
     arguments = parser.parse_args()
-    path = Path(__file__).parent / "results" / "fit_time_vs_library.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = earlier("fit_time_vs_library")
     print(
         f"{'library':<10}{'rows x features x classes':<27}{'threads':<9}{'loss':<6}"
         f"{'s':>8}{'own':>8}{'ratio':>7}{'least':>7}  [range]   leaves"

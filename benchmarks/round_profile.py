@@ -4,7 +4,8 @@ Milliseconds of the parts of a round, for each number of threads. XGBoost: its o
 and with γ=0 and γ=2 the predictions seen in place, our objective, and the round on gradients that it is
 handed (`Booster.boost`). LightGBM: its own round, one with an objective that takes no time, and ours, whose
 objective is timed inside. The boosters take turns, round by round. γ=0 grows the library's own trees; γ=2
-grows others, that may take longer. Medians and quartiles. Writes results/round_profile.json.
+grows others, that may take longer. Medians and quartiles. Writes results/round_profile.json, anew for these
+libraries and numbers of threads, each with its machine.
 
     python benchmarks/round_profile.py [--rows 1000000] [--features 30] [--rounds 60] [--threads 2,8,16]
 """
@@ -22,7 +23,7 @@ import lightgbm
 import numpy as np
 import xgboost
 from _made_tables import made_table
-from _report import write
+from _report import MACHINE, earlier, write
 
 from focal_gbm import BinaryFocalLoss, FocalLGBMObjective, FocalXGBObjective
 from focal_gbm.xgboost.margins import in_place
@@ -97,23 +98,24 @@ def main() -> None:
     parser.add_argument("--threads", default=threads)
     arguments = parser.parse_args()
     X, y = made_table(arguments.rows, arguments.features, 2)
-    rows = []
+    kept = earlier("round_profile")
     for n_threads in map(int, arguments.threads.split(",")):
         for library, profile in {"XGBoost": of_xgboost, "LightGBM": of_lightgbm}.items():
             times = profile(X, y, arguments.rounds, n_threads)
             own = np.median(times["own loss"][SKIPPED:])
+            kept = [row for row in kept if (row["library"], row["threads"]) != (library, n_threads)]
             print(f"\n{library}, {n_threads} threads, {arguments.rows} rows")
             for part in sorted(times, key=lambda name: (name[:3] == "γ=2", name.startswith("γ"))):
                 low, median, high = np.percentile(times[part][SKIPPED:], [25, 50, 75])
-                rows.append(
+                kept.append(
                     {
                         "library": library, "threads": n_threads, "rows": arguments.rows, "part": part,
                         "ms": round(median, 2), "p25": round(low, 2), "p75": round(high, 2),
-                        "of the library's round": round(median / own, 3),
+                        "of the library's round": round(median / own, 3), "machine": MACHINE,
                     }
                 )  # fmt: skip
                 print(f"{part:<40}{median:8.2f} ms  [{low:.2f}, {high:.2f}]  {median / own:.3f} of its own")
-    write("round_profile", f"round_profile.py --rows {arguments.rows} --threads {arguments.threads}", rows)
+            write("round_profile", f"round_profile.py --rows {arguments.rows}", kept)
 
 
 if __name__ == "__main__":

@@ -253,7 +253,5 @@ def test_classes_and_codes_are_those_of_numpy(labels, dtype):
 )
 @pytest.mark.parametrize("classes", [[0, 1], [0, 1, 2]])
 def test_labels_that_were_not_seen_are_named(labels, unseen, classes):
-    with pytest.raises(
-        ValueError, match=rf"labels seen in y, .*, got {unseen}\.$|^Unknown label"
-    ):
+    with pytest.raises(ValueError, match=rf"labels seen in y, .*, got {unseen}\.$|^Unknown label"):
         encode_labels(np.array(labels), np.array(classes), "the labels")

@@ -236,6 +236,18 @@ class TestPlaces:
         first, second = self.place(cupy, a, b)
         assert (first.array is a, second.array is b) == (True, True)
 
+    def test_a_frame_of_the_device_is_copied_there(self, cupy):
+        class DataFrame(pd.DataFrame):
+            __module__ = "cudf.core.dataframe"
+
+            def to_cupy(self, dtype, na_value):
+                return cupy.asarray(self.to_numpy().astype(dtype))
+
+        frame = DataFrame({"a": [1.0, np.nan], "b": [2, 3]})
+        (placed,) = self.place(cupy, frame)
+        assert_array_equal(placed.table.cpu, np.array([[1, 2], [np.nan, 3]], np.float32))
+        assert self.place(cupy, DataFrame({"a": pd.Categorical(["x"])})) == [None]
+
     def test_blocks_of_an_upload(self, cupy, monkeypatch):
         monkeypatch.setattr(device_rows, "_UPLOADED_AT_ONCE", 50)
         table = np.arange(70.0).reshape(10, 7)

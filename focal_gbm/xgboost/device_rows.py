@@ -65,7 +65,8 @@ def place(cuda: Cuda, tables: Sequence[Any]) -> list[Placed | None]:
     cuda : Cuda
     tables : sequence
         The rows trained on come first. Those of NumPy and pandas are uploaded if all columns are numbers and
-        there is room; those of CuPy are taken as they are, and copied where they are few.
+        there is room, those of cuDF copied likewise; those of CuPy are taken as they are, and copied where
+        they are few.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def place(cuda: Cuda, tables: Sequence[Any]) -> list[Placed | None]:
     n_features = tables[0].shape[1]
     fitting = [i for i, kind in enumerate(kinds) if kind and tables[i].shape[1] == n_features]
     placed: list[Placed | None] = [None] * len(tables)
-    joined = [i for i in fitting if kinds[i] == "main memory"]
+    joined = [i for i in fitting if kinds[i] != "device"]
     on_device = [i for i in fitting if kinds[i] == "device"]
     if len(fitting) > 1 and sum(_n_bytes(tables[i]) for i in on_device) <= _MOST_COPIED:
         joined, on_device = fitting, []
@@ -111,15 +112,16 @@ def kept_margins(made: Sequence[DeviceMatrix], missing: float) -> list[KeptMargi
 
 
 def _kind(cuda: Cuda, table: Any) -> str | None:
-    """Say where a table is that can be on a device."""
-    if type(table).__module__.partition(".")[0] == "cupy":
+    """Say what a table is that can be on a device."""
+    package = type(table).__module__.partition(".")[0]
+    if package == "cupy":
         is_here = table.ndim == 2 and table.dtype.kind in "fiu" and table.device.id == cuda.device.id
         return "device" if is_here else None
     if type(table) is np.ndarray:
         return "main memory" if table.ndim == 2 and _is_number(table.dtype) else None
-    if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
+    if package in ("cudf", "pandas") and hasattr(table, "columns"):
         types = list(table.dtypes)
-        return "main memory" if types and all(map(_is_number, types)) else None
+        return package if types and all(map(_is_number, types)) else None
     return None
 
 
@@ -157,7 +159,9 @@ def _join(cuda: Cuda, tables: list[Any]) -> list[Placed | None]:
 
 def _copy(cuda: Cuda, table: Any, target: Any) -> None:
     """Write a table into an array of the device, which makes float32 of it: in blocks that lie together."""
-    if hasattr(table, "iloc"):
+    if hasattr(table, "to_cupy"):
+        target[...] = table.to_cupy(dtype=np.float32, na_value=np.nan)
+    elif hasattr(table, "iloc"):
         for k in range(table.shape[1]):
             target[:, k] = cuda.cupy.asarray(table.iloc[:, k].to_numpy())
     elif type(table) is not np.ndarray or not table.flags.c_contiguous:
