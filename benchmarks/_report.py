@@ -9,7 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+MACHINE = f"{platform.machine()}, {os.cpu_count()} cores"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "xgboost", "lightgbm")
+
+
+def earlier(name: str) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run, for a benchmark that replaces only what it measures anew."""
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    return rows
 
 
 def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
@@ -20,7 +28,7 @@ def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
         "command": command,
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": MACHINE,
     }
     about = json.dumps(report, indent=1, ensure_ascii=False).removesuffix("\n}")
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)

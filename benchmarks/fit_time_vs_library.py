@@ -6,23 +6,22 @@ own softmax of ten classes ends in an error without a min_child_weight). The thr
 process, in an order that changes; medians, their ratio, that of the least times, which other guests of a
 machine disturb least, and the range of the ratios over the turns. γ=0 grows the library's own trees; leaves a
 tree are printed, as a time is only comparable with as many. Writes results/fit_time_vs_library.json, case by
-case.
+case, each with its threads and its machine.
 
-    python benchmarks/fit_time_vs_library.py [--cases 1000000x30x2,...] [--libraries xgboost] [--turns 5]
+    python benchmarks/fit_time_vs_library.py [--cases 1000000x30x2,...] [--threads 2,16] [--turns 5]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _made_tables import made_table
-from _report import write
+from _report import MACHINE, earlier, write
 from lightgbm import LGBMClassifier
 from xgboost import XGBClassifier
 
@@ -85,6 +84,7 @@ def measure(library: str, case: str, turns: int, rounds: int, threads: int) -> l
             {
                 "library": library,
                 "case": case,
+                "threads": threads,
                 "loss": name,
                 "seconds": round(float(np.median(seconds[name])), 3),
                 "library seconds": round(float(np.median(seconds["own loss"])), 3),
@@ -96,17 +96,19 @@ def measure(library: str, case: str, turns: int, rounds: int, threads: int) -> l
                 "library leaves": leaves["own loss"],
                 "turns": turns,
                 "rounds": rounds,
+                "machine": MACHINE,
             }
         )
     return rows
 
 
-def growth(rows: list[dict[str, Any]], library: str, loss: str) -> float:
+def growth(rows: list[dict[str, Any]], library: str, loss: str, threads: int) -> float:
     """Return the power of the rows with which the time of a fit of two classes grows, from 10^5 x 30 on."""
     points = [
         (int(row["case"].split("x")[0]), row["seconds"] / row.get("rounds", 100))
         for row in rows
-        if (row["library"], row["loss"]) == (library, loss) and row["case"].endswith("00000x30x2")
+        if (row["library"], row["loss"], row["threads"]) == (library, loss, threads)
+        and row["case"].endswith("00000x30x2")
     ]
     if len(points) < 2:
         return float("nan")
@@ -120,31 +122,33 @@ def main() -> None:
     parser.add_argument("--libraries", default="xgboost,lightgbm")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", default="2", help="one or more numbers, by commas")
     arguments = parser.parse_args()
-    path = Path(__file__).parent / "results" / "fit_time_vs_library.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = earlier("fit_time_vs_library")
     print(
-        f"{'library':<10}{'rows x features x classes':<27}{'loss':<6}"
+        f"{'library':<10}{'rows x features x classes':<27}{'threads':<9}{'loss':<6}"
         f"{'s':>8}{'own':>8}{'ratio':>7}{'least':>7}  [range]   leaves"
     )
-    for case in arguments.cases.split(","):
-        for library in arguments.libraries.split(","):
-            rows = measure(library, case, arguments.turns, arguments.rounds, arguments.threads)
-            kept = [row for row in kept if (row["library"], row["case"]) != (library, case)] + rows
-            for row in rows:
-                print(
-                    f"{library:<10}{case:<27}{row['loss']:<6}"
-                    f"{row['seconds']:8.2f}{row['library seconds']:8.2f}"
-                    f"{row['ratio']:7.3f}{row['ratio of least']:7.3f}"
-                    f"  [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]"
-                    f"   {row['leaves']} / {row['library leaves']}",
-                    flush=True,
-                )
-            write("fit_time_vs_library", f"fit_time_vs_library.py --threads {arguments.threads}", kept)
-    for library in arguments.libraries.split(","):
-        powers = {loss: growth(kept, library, loss) for loss in ("γ=0", "γ=2")}
-        print(f"{library}: seconds of a fit of two classes grow as rows to the power {powers}")
+    chosen = itertools.product(
+        arguments.cases.split(","), map(int, arguments.threads.split(",")), arguments.libraries.split(",")
+    )
+    for case, threads, library in chosen:
+        rows = measure(library, case, arguments.turns, arguments.rounds, threads)
+        key = library, case, threads
+        kept = [row for row in kept if (row["library"], row["case"], row["threads"]) != key] + rows
+        for row in rows:
+            print(
+                f"{library:<10}{case:<27}{threads:<9}{row['loss']:<6}"
+                f"{row['seconds']:8.2f}{row['library seconds']:8.2f}"
+                f"{row['ratio']:7.3f}{row['ratio of least']:7.3f}"
+                f"  [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]"
+                f"   {row['leaves']} / {row['library leaves']}",
+                flush=True,
+            )
+        write("fit_time_vs_library", "fit_time_vs_library.py", kept)
+    for library, threads in itertools.product(arguments.libraries.split(","), arguments.threads.split(",")):
+        powers = {loss: growth(kept, library, loss, int(threads)) for loss in ("γ=0", "γ=2")}
+        print(f"{library}, {threads} threads: the time of two classes grows as rows to the power {powers}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 Every table of a folder of CSV files (the last column is the target), both libraries, γ of 0.5, 1 and 2,
 repeated stratified folds, early stopping on the log loss of rows held out of the training part. Quotients are
 of log losses, in geometric mean over folds: logit over focal link, and both over the library's own log loss;
-their error is the standard error over folds. The logit link has its scale of 1+γ, with which it weights
-confident rows as the log loss does; "scale at the start" has the one that makes the Hessian at the start that
-of the log loss, as the focal link has.
+their error is the standard error over folds. The logit link has the "floored" Hessian and its scale of 1+γ,
+with which it weights confident rows as the log loss does. Beside it "expected Hessian" has the Fisher
+information, and "scale at the start" the scale that makes the Hessian at the start that of the log loss, as
+the focal link has.
 
     python benchmarks/links.py --data FOLDER --repeats 2
 """
@@ -87,6 +88,7 @@ def fits_of(
         contestants += [
             ("focal", gamma, {}),
             ("logit", gamma, {"focal_link": "logit"}),
+            ("logit, expected Hessian", gamma, {"focal_link": "logit", "hessian": "expected"}),
             (
                 "logit, scale at the start",
                 gamma,

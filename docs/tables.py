@@ -115,20 +115,30 @@ def fit_time() -> str:
     frame, source = load("fit_time_vs_library")
     frame["order"] = [[int(number) for number in case.split("x")[::-1]] for case in frame["case"]]
     losses = ("γ=0", "γ=2")
-    header = ["rows × features", *(f"{library}, {loss}" for library in LIBRARIES.values() for loss in losses)]
+    header = [
+        "rows × features",
+        "threads",
+        *(f"{library}, {loss}" for library in LIBRARIES.values() for loss in losses),
+    ]
     rows = []
-    for case in frame.sort_values("order")["case"].unique():
-        cells = [case_name(case)]
+    for _, some in frame.sort_values("order").groupby(["threads", "case"], sort=False):
+        cells = [case_name(some["case"].iloc[0]), str(some["threads"].iloc[0])]
         for library in LIBRARIES:
             for loss in losses:
-                chosen = (frame["case"] == case) & (frame["library"] == library) & (frame["loss"] == loss)
-                row = frame[chosen].iloc[0]
+                row = some[(some["library"] == library) & (some["loss"] == loss)].iloc[0]
                 spread = (
                     f" [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]" if row["turns"] > 1 else ""
                 )
                 cells.append(f"{row['ratio']:.2f}{spread}")
         rows.append(cells)
-    return markdown(header, rows, source)
+    return markdown(header, rows, on_each(frame, source))
+
+
+def on_each(frame: pd.DataFrame, source: str) -> str:
+    """Return where a result comes from whose rows are of several machines."""
+    machines = frame.groupby("threads")["machine"].first()
+    said = "; ".join(f"{threads} threads: {machine}" for threads, machine in machines.items())
+    return f"{source.rpartition(', x86')[0]}. {said}."
 
 
 def memory() -> str:
@@ -148,13 +158,69 @@ def memory() -> str:
 
 
 def round_profile() -> str:
-    """Return the parts of an XGBoost round."""
+    """Return the parts of a round."""
     frame, source = load("round_profile")
+    header = ["", *(f"{n} threads, ms [quartiles]" for n in sorted(frame["threads"].unique()))]
+    header += [f"{n} threads, {RATIO}" for n in sorted(frame["threads"].unique())]
+    rows = []
+    for (library, part), some in frame.groupby(["library", "part"], sort=False):
+        by_threads = some.set_index("threads")
+        parts = [by_threads.loc[n] for n in sorted(frame["threads"].unique())]
+        rows.append(
+            [
+                f"{library}, {part}",
+                *(f"{row['ms']:.3g} [{row['p25']:.3g}, {row['p75']:.3g}]" for row in parts),
+                *(f"{row[RATIO]:.3f}" for row in parts),
+            ]
+        )
+    return markdown(header, rows, on_each(frame, source))
+
+
+def gpu() -> str:
+    """Return fits on a CUDA device over the library's own."""
+    frame, source = load("gpu")
+    fits = frame[(frame["part"] == "fit") & frame["seconds"].notna()]
+    losses = [loss for loss in fits["loss"].unique() if loss != "own loss"]
+    rows = []
+    for (case, kind), some in fits.groupby(["case", "kind"], sort=False):
+        by_loss = some.set_index("loss")
+        cells = [f"{case_name(case)}, {kind}", f"{by_loss['seconds']['own loss']:.2f}"]
+        for loss in losses:
+            cells.append(f"{by_loss['over own'][loss]:.2f}" if loss in by_loss.index else "")
+        rows.append(cells)
+    header = ["100 rounds", "own loss, s", *losses]
+    return markdown(header, rows, f"{frame['name'].dropna().iloc[0]}. {source}")
+
+
+def gpu_lightgbm() -> str:
+    """Return a round of LightGBM's CUDA tree method."""
+    frame, source = load("gpu")
+    frame = frame[frame["part"].str.startswith("LightGBM")]
     rows = [
-        [row["part"], f"{row['ms']:g}", f"{row['p25']:g} to {row['p75']:g}", f"{row[RATIO]:.3f}"]
+        [row["loss"], f"{row['ms']:.1f}", f"{row['ms objective']:.1f}", f"{row['over own']:.2f}"]
         for row in frame.to_dict("records")
     ]
-    return markdown(["", "ms", "quartiles", RATIO], rows, source)
+    threads = f"5·10⁶ × 28, {frame['threads'].iloc[0]:.0f} threads of the CPU. "
+    header = ["", "a round, ms", "of it the objective, ms", "over own"]
+    return markdown(header, rows, threads + source)
+
+
+def gpu_kernels() -> str:
+    """Return milliseconds of the CUDA kernels."""
+    frame, source = load("gpu")
+    frame = frame[frame["part"] == "kernel"]
+    rows = [
+        [
+            f"{row['rows'] // 10**6:g}·10⁶ rows, {row['classes']:g} classes, γ={row['gamma']:g}, "
+            f"{row['link']} link",
+            f"{row['ms']:.2f}",
+            f"{row['ms mean focal loss']:.2f}",
+            f"{row['kernel / copy']:.2f}",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    header = ["", "gradient and Hessian, ms", "mean loss, ms", "bandwidth, of a copy's"]
+    return markdown(header, rows, source)
 
 
 def predict_time() -> str:
@@ -208,6 +274,9 @@ def write(app: object) -> None:
         accuracy,
         accuracy_of_peers,
         fit_time,
+        gpu,
+        gpu_kernels,
+        gpu_lightgbm,
         memory,
         round_profile,
         predict_time,

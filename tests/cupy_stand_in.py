@@ -15,7 +15,10 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import xgboost
 from needs import missing
+
+from focal_gbm.xgboost import margins
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
@@ -32,9 +35,11 @@ TYPES = {
 class DeviceArray:
     """An array that pretends to be on a CUDA device."""
 
+    __module__ = "cupy"
+
     def __init__(self, cpu, device=0):
         self.cpu = cpu
-        self.device = device
+        self.device = Device(device)
 
     shape = property(lambda self: self.cpu.shape)
     dtype = property(lambda self: self.cpu.dtype)
@@ -42,9 +47,20 @@ class DeviceArray:
     ndim = property(lambda self: self.cpu.ndim)
     __len__ = lambda self: len(self.cpu)  # noqa: E731
 
+    nbytes = property(lambda self: self.cpu.nbytes)
+    data = property(lambda self: Pointer(self.cpu.ctypes.data))
+
     @property
     def __cuda_array_interface__(self):
-        return {**self.cpu.__array_interface__, "stream": 1, "version": 3}
+        return {**self.cpu.__array_interface__, "version": 3}  # for a stream XGBoost would need a device
+
+    def __getitem__(self, index):
+        return DeviceArray(self.cpu[index], self.device.id)
+
+    def __setitem__(self, index, value):
+        if not isinstance(value, DeviceArray):
+            raise TypeError(f"Unsupported type {type(value)}")
+        self.cpu[index] = value.cpu
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
@@ -62,7 +78,7 @@ class DeviceArray:
     def fill(self, value):
         self.cpu.fill(value)
 
-    def sum(self, axis, dtype):
+    def sum(self, axis=None, dtype=None):
         return DeviceArray(self.cpu.sum(axis=axis, dtype=dtype))
 
     def max(self):
@@ -91,7 +107,8 @@ class Kernel:
             assert argument.dtype == TYPES[kind], f"{argument.dtype} for {kind}"
             assert isinstance(argument, DeviceArray) == bool(is_pointer)
             if is_pointer:
-                assert argument.device == Device.stack[-1], "an array of another device"
+                assert argument.device.id == Device.stack[-1], "an array of another device"
+                assert argument.cpu.flags.c_contiguous
                 values.append(ctypes.c_void_p(argument.cpu.ctypes.data))
                 continue
             values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
@@ -120,6 +137,20 @@ class CUDARuntimeError(RuntimeError):
     pass
 
 
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class Pointer:
+    """`cupy.cuda.MemoryPointer`: here to main memory."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def copy_from_device(self, source, n_bytes):
+        ctypes.memmove(self.address, source.address, n_bytes)
+
+
 class Device:
     """`cupy.cuda.Device`: a number, and which of them is the current one."""
 
@@ -135,7 +166,44 @@ class Device:
         Device.stack = Device.stack[:-1]
 
 
-def make_cupy(n_devices=1, flags=()):
+class XGBoostsFunctions:
+    """XGBoost's C functions, of which the one for rows on a device takes them from main memory."""
+
+    def __init__(self, library):
+        self._library = library
+
+    def __getattr__(self, name):
+        return getattr(self._library, name.replace("FromCudaArray", "FromDense"))
+
+
+def let_xgboost_take_stand_ins(monkeypatch):
+    """Let XGBoost make matrices of these arrays without a device, and predict for them; return the arrays."""
+    taken = []
+
+    def on_cpu(make):
+        def matrix(data, *arguments, **options):
+            if isinstance(data, DeviceArray):
+                taken.append(data)
+                data = data.cpu
+            return make(data, *arguments, **options)
+
+        return matrix
+
+    for name in ("DMatrix", "QuantileDMatrix"):
+        monkeypatch.setattr(xgboost, name, on_cpu(getattr(xgboost, name)))
+    boost = xgboost.Booster.boost
+
+    def boost_on_cpu(self, dtrain, **options):
+        on_cpu = {k: v.cpu if isinstance(v, DeviceArray) else v for k, v in options.items()}
+        return boost(self, dtrain, **on_cpu)
+
+    monkeypatch.setattr(xgboost.Booster, "boost", boost_on_cpu)
+    functions = XGBoostsFunctions(margins._c_api())
+    monkeypatch.setattr(margins, "_c_api", lambda: functions)
+    return taken
+
+
+def make_cupy(n_devices=1, flags=(), free=1 << 30):
     """Return a module to be found under the name of CuPy; without devices it fails as CuPy does."""
 
     def device_count():
@@ -145,6 +213,7 @@ def make_cupy(n_devices=1, flags=()):
 
     def allocate(make, *arguments):
         assert Device.stack[-1] < n_devices
+        arguments = [array.cpu if isinstance(array, DeviceArray) else array for array in arguments]
         return DeviceArray(make(*arguments), Device.stack[-1])
 
     cupy = types.ModuleType("cupy")
@@ -152,6 +221,18 @@ def make_cupy(n_devices=1, flags=()):
     cupy.asarray = partial(allocate, np.array)
     cupy.empty = partial(allocate, np.empty)
     cupy.zeros = partial(allocate, np.zeros)
-    runtime = types.SimpleNamespace(getDeviceCount=device_count, CUDARuntimeError=CUDARuntimeError)
-    cupy.cuda = types.SimpleNamespace(Device=Device, runtime=runtime, using_allocator=nullcontext)
+    runtime = types.SimpleNamespace(
+        getDeviceCount=device_count,
+        CUDARuntimeError=CUDARuntimeError,
+        runtimeGetVersion=lambda: 12090,
+        memGetInfo=lambda: (free, free),
+    )
+    cupy.cuda = types.SimpleNamespace(
+        Device=Device,
+        runtime=runtime,
+        using_allocator=nullcontext,
+        memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        UnownedMemory=lambda address, n_bytes, owner: address,
+        MemoryPointer=lambda memory, offset: Pointer(memory + offset),
+    )
     return cupy

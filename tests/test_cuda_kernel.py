@@ -11,7 +11,8 @@ from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss
-from focal_gbm.kernels.cuda import CudaKernel
+from focal_gbm.kernels.cpu import formula_of
+from focal_gbm.kernels.cuda import Cuda, CudaKernel
 from focal_gbm.kernels.task import Task
 
 GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 2.3, 3.5, 5.0)
@@ -25,17 +26,23 @@ def _needs_a_compiler():
         missing("compiler", "no C compiler to make functions of the CUDA kernels with")
 
 
+def cuda_kernel(loss, labels, hessian="exact", weight=None, scale=1.0, factor=1.0, flags=()):
+    cupy = make_cupy(flags=flags)
+    formula = formula_of(loss, scale, hessian, factor)
+    task = Task(loss, hessian, scale, factor, labels, weight)
+    return CudaKernel(Cuda(cupy, cupy.cuda.Device()), task, formula)
+
+
 def of_kernel(loss, labels, z, hessian="exact", weight=None, scale=1.0, factor=1.0, flags=()):
     """Gradient and Hessian as the device would compute them."""
-    kernel = CudaKernel(make_cupy(flags=flags), Task(loss, hessian, scale, factor, labels, weight))
+    kernel = cuda_kernel(loss, labels, hessian, weight, scale, factor, flags)
     gradient, second = kernel(z)
     return gradient.get(), second.get()
 
 
 def is_finite(kernel, z):
     """The flag that the kernel leaves."""
-    kernel.upload(z)
-    kernel.compute()
+    kernel.compute(kernel.upload(z))
     return kernel.finite()
 
 
@@ -210,7 +217,7 @@ def test_the_flag_is_raised_by_one_bad_score_and_reset(kind, column, bad):
         "labels": (MultilabelFocalLoss((BinaryFocalLoss(),) * 3), np.zeros((300, 3), bool)),
         "softmax": (MulticlassFocalLoss(3), np.full(300, 1)),
     }[kind]
-    kernel = CudaKernel(make_cupy(), Task(loss, "floored", 1.0, 1.0, labels, None))
+    kernel = cuda_kernel(loss, labels, "floored")
     z = np.zeros(loss.raw_shape(len(labels)), np.float32)
     assert is_finite(kernel, z)
     z.reshape(300, 3)[211, column] = bad
@@ -223,14 +230,14 @@ def test_the_flag_is_raised_by_one_bad_score_and_reset(kind, column, bad):
 def test_the_flag_is_raised_by_a_weight_that_is_too_large(weight):
     for loss in (BinaryFocalLoss(0.0, (9.0, 9.0)), MulticlassFocalLoss(3)):
         labels = np.ones(3, int)
-        task = Task(loss, "exact", 30.0, 2.0, labels, np.array([1.0, weight, 1.0]))
-        assert not is_finite(CudaKernel(make_cupy(), task), np.full(loss.raw_shape(3), -9.0))
+        kernel = cuda_kernel(loss, labels, weight=np.array([1.0, weight, 1.0]), scale=30.0, factor=2.0)
+        assert not is_finite(kernel, np.full(loss.raw_shape(3), -9.0))
 
 
 def test_the_flag_is_raised_by_another_class_alone():
     # for γ=0 both classes' Hessians are one number
     loss, z = MulticlassFocalLoss(2, 0.5), np.array([[-3.0, 0.0]], np.float32)
-    kernel = CudaKernel(make_cupy(), Task(loss, "exact", 1.0, 2.0, np.array([0]), np.array([3e38])))
+    kernel = cuda_kernel(loss, np.array([0]), weight=np.array([3e38]), factor=2.0)
     assert not is_finite(kernel, z)
     assert np.isfinite(kernel.gradient.get()).all()
     assert_array_equal(np.isfinite(kernel.hessian.get()), [[True, False]])

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cupy_stand_in import COMPILER, Device, DeviceArray, make_cupy
+from cupy_stand_in import COMPILER, Device, DeviceArray, let_xgboost_take_stand_ins, make_cupy
 from estimators import focal_lgb, focal_xgb, make_table
 from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
@@ -31,6 +31,7 @@ def cupy(monkeypatch):
         missing("compiler", "no C compiler to make functions of the CUDA kernels with")
     module = make_cupy()
     monkeypatch.setitem(sys.modules, "cupy", module)
+    let_xgboost_take_stand_ins(monkeypatch)
     return module
 
 
@@ -95,6 +96,7 @@ def test_the_device_returns_what_the_cpu_returns(cupy, problem, weighted):
 
 def test_labels_and_weights_stay_and_scores_go_up_once_a_round(cupy, monkeypatch):
     on_device, _, z = bound_pair("many classes")
+    on_device(z)  # makes room for the scores
     uploads = []
     set_values = DeviceArray.set
     monkeypatch.setattr(
@@ -160,7 +162,7 @@ def test_the_named_device_is_used(cupy, monkeypatch, device, ordinal):
     monkeypatch.setitem(sys.modules, "cupy", make_cupy(n_devices=3))
     on_device = FocalXGBObjective().bind(np.arange(N) % 2, None, device)
     gradient, _ = on_device(np.zeros(N, np.float32))
-    assert gradient.device == ordinal
+    assert gradient.device.id == ordinal
     assert Device.stack == (0,)
 
 
@@ -173,7 +175,7 @@ def test_without_cupy_the_fit_warns_at_the_users_line(without_cupy, handed_over,
         UserWarning, match=r"^device='cuda': gradients .* on the CPU .* CuPy is missing"
     ) as caught:
         model = focal_xgb(device="cuda").fit(table.X, table.y)
-    ours = [one for one in caught if "focal-gbm[gpu]" in str(one.message)]
+    ours = [one for one in caught if "pip install 'cupy-cuda" in str(one.message)]
     assert [one.filename for one in ours] == [__file__]
     assert set(handed_over) == {np.ndarray}
     assert_array_equal(model.predict_proba(table.X), focal_xgb().fit(table.X, table.y).predict_proba(table.X))
@@ -198,10 +200,20 @@ def test_a_cupy_that_fails_is_an_advice_too(cupy, monkeypatch, where):
     else:
         monkeypatch.setattr(cupy, "empty", fail)
     labels = np.arange(N) % 2
-    with pytest.warns(UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'focal-gbm\[gpu\]'"):
+    with pytest.warns(
+        UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'cupy-cuda\d\dx\[ctk\]'"
+    ):
         bound = FocalXGBObjective().bind(labels, None, "cuda:0")
     gradient, _ = bound(np.zeros(N, np.float32))
     assert isinstance(gradient, np.ndarray)
+
+
+def test_a_cupy_for_another_cuda_is_said(cupy, monkeypatch):
+    monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: 99_010)
+    with pytest.warns(UserWarning, match=r"^CuPy is built for CUDA 99, .* for CUDA (\d\d): .* pip uninstall "
+                      r"cupy-cuda99x, then pip install 'cupy-cuda\1x\[ctk\]'\.$"):  # fmt: skip
+        bound = FocalXGBObjective().bind(np.arange(N) % 2, None, "cuda")
+    assert bound.on_device is not None
 
 
 def test_a_loss_without_a_cuda_source_is_the_cpus_with_one_warning(cupy, handed_over, no_gpu_is_no_matter):

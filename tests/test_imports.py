@@ -28,7 +28,7 @@ LAYERS = (
     {"kernels"},
     {"training"},
     {"xgboost", "lightgbm"},
-    {"search", "display", "diagnostics", "onnx"},
+    {"search", "display", "diagnostics", "onnx", "skops"},
     {"compare"},
     {"cli"},
     {"__main__"},

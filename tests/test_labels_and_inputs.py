@@ -9,8 +9,12 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from estimators import focal_xgb, make_table
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import DataConversionWarning
+
+from focal_gbm.training.labels import classes_and_codes, encode_labels
 
 TABLE = make_table(0, n_samples=300)
 CODES = TABLE.y
@@ -219,3 +223,35 @@ def mean_focal_loss(model, X, y):
     m = np.where(y == model.classes_[1], z, -z)
     p = 1 / (1 + np.exp(-m))
     return np.mean(-((1 - p) ** model.focal_gamma) * np.log(p))
+
+
+@given(
+    labels=st.one_of(
+        st.lists(st.integers(-5, 5), min_size=1),
+        st.lists(st.integers(-(2**62), 2**62), min_size=1),
+        st.lists(st.booleans(), min_size=1),
+        st.lists(st.sampled_from(["no", "yes", "perhaps"]), min_size=1),
+        st.lists(st.integers(-3, 3).map(float), min_size=1),
+    ),
+    dtype=st.sampled_from([None, np.int8, np.uint16, np.uint64, object]),
+)
+def test_classes_and_codes_are_those_of_numpy(labels, dtype):
+    array = np.array(labels)
+    if dtype is not None and (dtype is object or array.dtype.kind in "bi"):
+        array = array.astype(dtype)  # of whole numbers also by wrapping around
+    classes, codes = classes_and_codes(array)
+    expected, inverse = np.unique(array, return_inverse=True)
+    assert classes.dtype == expected.dtype
+    assert classes.tolist() == expected.tolist()
+    assert codes.tolist() == inverse.tolist()
+    assert encode_labels(array, classes, "y").tolist() == inverse.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "unseen"),
+    [([0, 1, 3], "3"), ([7, 0], "7"), ([-1, 1], "-1"), (["a"], "a"), ([0.5, 1.0], "0.5")],
+)
+@pytest.mark.parametrize("classes", [[0, 1], [0, 1, 2]])
+def test_labels_that_were_not_seen_are_named(labels, unseen, classes):
+    with pytest.raises(ValueError, match=rf"labels seen in y, .*, got {unseen}\.$|^Unknown label"):
+        encode_labels(np.array(labels), np.array(classes), "the labels")

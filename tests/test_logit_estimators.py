@@ -72,7 +72,7 @@ def test_an_unknown_link_or_hessian_is_named(make, table):
     with pytest.raises(ValueError, match=r"^focal_link must be one of 'focal', 'logit', got 'log-odds'\.$"):
         make(focal_link="log-odds").fit(table.X, table.y)
     with pytest.raises(
-        ValueError, match=r"^hessian must be one of 'expected', 'floored', 'exact', got 'majo"
+        ValueError, match=r"^hessian must be one of 'floored', 'exact', 'expected', got 'majo"
     ):
         make(focal_link="logit", hessian="majorizing").fit(table.X, table.y)
     with pytest.raises(ValueError, match=r"^hessian must be one of 'floored', .*, got 'expected'\.$"):
@@ -109,7 +109,7 @@ def _columns(model, table):
 def test_class_counts_give_what_the_estimators_train_with(table):
     counts = ClassCounts.of(table.y)
     objective = counts.objective(FocalXGBObjective, 2.0, focal_link="logit")
-    assert objective.hessian == "expected"
+    assert objective.hessian == "floored"
     assert counts.base_score(objective.loss) == pytest.approx(table.y.mean())
     params = {
         "objective": "binary:logistic", "base_score": counts.base_score(objective.loss), "max_depth": 3,

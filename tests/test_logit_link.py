@@ -94,10 +94,10 @@ def test_expectations(n_classes, gamma, hessian):
     g, h = loss.gradient_hessian(np.arange(n_classes), raw, hessian=hessian)
     assert_allclose(eta @ g, 0, atol=1e-15 * n_classes)
     if hessian == "floored":
-        expected = loss.gradient_hessian(np.arange(n_classes), raw, hessian="expected")[1]
+        exact = loss.gradient_hessian(np.arange(n_classes), raw, hessian="exact")[1]
         floors = [one.floor for one, _ in loss.weighted_losses()]
         floors = np.reshape(floors, (-1, *[1] * (g.ndim - 1)))
-        assert_allclose(h, np.maximum(expected, floors * np.abs(g)), rtol=1e-14)
+        assert_allclose(h, np.maximum(exact, floors * np.abs(g)), rtol=1e-14)
         return
     expected = loss.gradient_hessian(np.arange(n_classes), raw, hessian="expected")[1]
     assert (expected > 0).all()
@@ -160,7 +160,7 @@ def test_many_labels_are_one_of_two_classes_each():
     y, f = rng.integers(0, 2, (50, 2)), rng.normal(size=(50, 2)) * 4
     g, h = loss.gradient_hessian(y, f, hessian=None)
     for j, column in enumerate(columns):
-        of_column = column.gradient_hessian(y[:, j], f[:, j], hessian="expected")
+        of_column = column.gradient_hessian(y[:, j], f[:, j], hessian="floored")
         assert_array_equal((g[:, j], h[:, j]), of_column)
         assert_array_equal(loss.decide(f)[:, j], column.decide(f[:, j]))
     with pytest.raises(ValueError, match=r"^columns must have one focal_link, got \['focal', 'logit'\]\.$"):
@@ -169,10 +169,12 @@ def test_many_labels_are_one_of_two_classes_each():
 
 def test_choices():
     assert dict(HESSIANS) == HESSIANS_OF_LINK
-    assert formula_of(loss_of(3, 2.0, None)).hessian == "expected"
+    assert formula_of(loss_of(3, 2.0, None)).hessian == "floored"
     with pytest.raises(ValueError, match=r"^focal_link must be one of 'focal', 'logit', got 'log'\.$"):
         BinaryFocalLoss(focal_link="log")
-    with pytest.raises(ValueError, match=r"^hessian must be one of 'expected', .*, got 'majorizing'\.$"):
+    with pytest.raises(
+        ValueError, match=r"^hessian must be one of 'floored', 'exact', 'expected', got 'majorizing'\.$"
+    ):
         loss_of(2, 2.0, None).gradient_hessian([1], [0.0], hessian="majorizing")
 
 
@@ -202,8 +204,23 @@ def test_a_loss_of_ones_own(n_classes):
     difference = (loss.loss(y, f + move) - loss.loss(y, f - move)) / (2 * step)
     gradient = loss.gradient_hessian(y, f, hessian=None)[0]
     assert_allclose(gradient if n_classes == 2 else gradient[:, 1], difference, atol=1e-9)
-    with pytest.raises(NotImplementedError, match=r"needs Exponential\.share_slope"):
-        loss.gradient_hessian(y, f)
+    assert loss.hessian_of(None) == "expected"
+    for hessian in ("exact", "floored"):
+        with pytest.raises(NotImplementedError, match=r"need Exponential\.share_slope"):
+            loss.gradient_hessian(y, f, hessian=hessian)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0, 5.0])
+def test_newton_s_step_of_nearly_certain_rows_is_one(gamma):
+    """With the exact Hessian, as for the log loss; the expected one is larger by the share of a class."""
+    share = np.array([0.7, 0.2, 0.1])
+    f = np.array([[0.0, *np.log(1e-16 * share)]])
+    loss = loss_of(4, gamma, None)
+    g, exact = loss.gradient_hessian([0], f, hessian="exact")
+    assert_allclose(g[0, 1:], 1e-16 * share / (1 + gamma), rtol=0.1)
+    assert_allclose(exact[0, 1:] / g[0, 1:], 1, rtol=0.1)
+    expected = loss.gradient_hessian([0], f, hessian="expected")[1]
+    assert_allclose(expected[0, 1:] / g[0, 1:], 1 + gamma * (1 - share), rtol=0.1)
 
 
 def test_sums_of_others_do_not_cancel():

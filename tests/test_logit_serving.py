@@ -1,9 +1,13 @@
 """With the logit link the booster is an ordinary one: wherever it goes, it predicts `predict_proba`."""
 
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import warnings
+from importlib import import_module
+from pathlib import Path
 
 import lightgbm
 import numpy as np
@@ -11,12 +15,14 @@ import pandas as pd
 import pytest
 import xgboost
 from estimators import focal_lgb, focal_xgb
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import log_loss
 from test_serving import booster_of, onnx_score, treelite_score, two_columns
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, Poly1Focal
+from focal_gbm.skops import TRUSTED_TYPES
 
+PAGE = Path(__file__).parent.parent / "docs" / "guide" / "logit_link.md"
 MAKE = {"xgboost": focal_xgb, "lightgbm": focal_lgb}
 ALPHAS = {"plain": {}, "alpha": {"focal_alpha": "balanced"}, "gamma by class": {"focal_gamma": [2.0, 1.0]}}
 #: Of the probabilities of a plain booster: XGBoost's are float32.
@@ -231,6 +237,59 @@ def test_checkpoints_of_lightgbm(data, link, tmp_path):
     assert loaded.focal_link == link
     assert_allclose(loaded.predict_proba(X), model.predict_proba(X, num_iteration=10), atol=1e-12)
     assert_allclose(loaded.predict_proba(X).mean(axis=0)[1], y.mean(), atol=0.02)
+
+
+# In a database, and in a skops file
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["two", "many"])
+def test_sql(library, data, many):
+    blocks = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    X, y = data[0], data[2] if many else data[1]
+    model = fitted(library, X, y, focal_alpha="balanced")
+    raw = model.decision_function(X).astype(float)
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("SELECT EXP(1.0)")
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite was built without mathematical functions")
+    if many:
+        connection.execute("CREATE TABLE log_odds (id INTEGER, class INTEGER, raw REAL)")
+        rows = [(i, k, f) for i, of_row in enumerate(raw.tolist()) for k, f in enumerate(of_row)]
+        connection.executemany("INSERT INTO log_odds VALUES (?, ?, ?)", rows)
+    else:
+        connection.execute("CREATE TABLE log_odds (id INTEGER, raw REAL)")
+        connection.executemany("INSERT INTO log_odds VALUES (?, ?)", enumerate(raw.tolist()))
+    found = [row[-1] for row in connection.execute(blocks[many])]
+    connection.close()
+    probability = model.predict_proba(X)
+    assert_allclose(found, np.ravel(probability) if many else probability[:, 1], atol=CLOSE[library], rtol=0)
+
+
+@pytest.mark.parametrize("link", ["focal", "logit"])
+@pytest.mark.parametrize(
+    ("library", "labels"),
+    [*((library, kind) for library in MAKE for kind in ("two", "many")), ("xgboost", "labels")],
+)
+@pytest.mark.parametrize("params", [{}, {"margin_loss": Poly1Focal()}], ids=["focal loss", "poly-1"])
+def test_skops(library, labels, data, link, params):
+    io = pytest.importorskip("skops.io")
+    X, two, many = data
+    y = {"two": np.where(two, "yes", "no"), "many": many, "labels": np.column_stack([two, many > 0])}[labels]
+    model = fitted(library, X, y, focal_link=link, **params)
+    model.predict_proba(X)  # what is computed on demand, and kept, is in the file, too
+    file = io.dumps(model)
+    assert set(io.get_untrusted_types(data=file)) <= set(TRUSTED_TYPES)
+    loaded = io.loads(file, trusted=TRUSTED_TYPES)
+    assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded.get_params().keys() == model.get_params().keys()
+
+
+def test_the_trusted_types_are_classes():
+    for name in TRUSTED_TYPES:
+        module, _, cls = name.rpartition(".")
+        assert isinstance(getattr(import_module(module), cls), type)
 
 
 # MLflow

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from xgboost.callback import EarlyStopping, LearningRateScheduler, TrainingCallback
 
 from focal_gbm.xgboost import rounds
+from focal_gbm.xgboost.margins import Margins, in_place
 
 N_ROUNDS = 50
 
@@ -37,7 +38,7 @@ def squares(labels):
     return objective
 
 
-def rows(kind, seed=0, n=400):
+def rows(kind, seed=0, n=400, with_table=False):
     rng = np.random.default_rng(seed)
     params = {"max_depth": 3, "nthread": 1, **KINDS[kind]}
     X = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
@@ -57,7 +58,11 @@ def rows(kind, seed=0, n=400):
         params["objective"] = "binary:logistic"
         y = y[:, 0] if n_labels == 1 else y
         data = xgboost.DMatrix(X, y, enable_categorical=True)
-    return params, data, y
+    return (params, data, y, X) if with_table else (params, data, y)
+
+
+def train(*arguments, **options):
+    return rounds.train(*arguments, margins=Margins(), **options)
 
 
 def raw(booster):
@@ -70,7 +75,7 @@ def test_fifty_rounds_are_those_of_xgboost(kind):
     params, data, y = rows(kind)
     objective = squares(y)
     expected = xgboost.train(params, data, N_ROUNDS, obj=objective)
-    found = rounds.train(params, data, N_ROUNDS, obj=objective)
+    found = train(params, data, N_ROUNDS, obj=objective)
     assert raw(found) == raw(expected)
 
 
@@ -99,23 +104,42 @@ class Recorder(TrainingCallback):
         return epoch == 30
 
 
+class Mean(TrainingCallback):
+    """A metric as ours are: a callback, the first, with the six decimals of XGBoost."""
+
+    def __init__(self, sets):
+        super().__init__()
+        self.sets = sets
+
+    def after_iteration(self, model, epoch, evals_log):
+        for data, name in self.sets:
+            value = metric(in_place(model, data), data)[1]
+            evals_log[name].setdefault("mean", []).append(float(f"{value:f}"))
+        return False
+
+
 @pytest.mark.parametrize("stopping", [{}, {"early_stopping_rounds": 3}])
 def test_callbacks_evaluation_and_verbose_output(stopping, capsys):
     params, data, y = rows("two classes")
     _, other, _ = rows("two classes", seed=1)
     outcomes = []
-    for train in (xgboost.train, rounds.train):
+    evals = [(data, "train"), (other, "other")]
+    for train_it, ours in (
+        (xgboost.train, {"custom_metric": metric, "callbacks": []}),
+        (train, {"callbacks": [Mean(evals)]}),
+    ):
         recorder, history = Recorder(), {}
-        booster = train(
+        callbacks = [*ours.pop("callbacks"), recorder, LearningRateScheduler(lambda i: 0.3 / (1 + i))]
+        booster = train_it(
             params,
             data,
             N_ROUNDS,
             obj=squares(y),
-            evals=[(data, "train"), (other, "other")],
-            custom_metric=metric,
+            evals=evals,
             evals_result=history,
             verbose_eval=5,
-            callbacks=[recorder, LearningRateScheduler(lambda i: 0.3 / (1 + i))],
+            callbacks=callbacks,
+            **ours,
             **stopping,
         )
         out = capsys.readouterr().out
@@ -129,9 +153,9 @@ def test_going_on_from_a_model_and_saving_the_best():
     _, other, _ = rows("two classes", seed=1)
     first = xgboost.train(params, data, 5, obj=squares(y))
     outcomes = []
-    for train in (xgboost.train, rounds.train):
+    for train_it in (xgboost.train, train):
         stop = EarlyStopping(rounds=2, save_best=True, data_name="other", metric_name="logloss")
-        booster = train(
+        booster = train_it(
             {**params, "eval_metric": "logloss"}, data, N_ROUNDS, obj=squares(y), evals=[(other, "other")],
             xgb_model=first, callbacks=[stop], verbose_eval=False,
         )  # fmt: skip
@@ -143,13 +167,13 @@ def test_a_function_in_the_place_of_xgboosts_is_called(monkeypatch):
     params, data, y = rows("two classes")
     calls = []
 
-    def train(*arguments, **options):
+    def watch(*arguments, **options):
         calls.append(options["obj"])
         return xgboost.training.train(*arguments, **options)
 
-    expected = raw(rounds.train(params, data, 3, obj=squares(y)))
-    monkeypatch.setattr(xgboost, "train", train)
-    assert raw(rounds.train(params, data, 3, obj=squares(y))) == expected
+    expected = raw(train(params, data, 3, obj=squares(y)))
+    monkeypatch.setattr(xgboost, "train", watch)
+    assert raw(train(params, data, 3, obj=squares(y))) == expected
     assert len(calls) == 1
 
 
@@ -162,7 +186,7 @@ def test_predictions_are_those_of_the_booster_and_not_to_be_written_to():
         seen.append(z.copy())
         return squares(y)(z)
 
-    booster = rounds.train(params, data, 3, obj=objective)
+    booster = train(params, data, 3, obj=objective)
     assert_array_equal(seen[2], booster.predict(data, output_margin=True, iteration_range=(0, 2)))
     assert seen[0].shape == (400, 3)
 
@@ -170,4 +194,4 @@ def test_predictions_are_those_of_the_booster_and_not_to_be_written_to():
 def test_an_error_of_xgboost_is_raised_as_its_own():
     params, data, _ = rows("two classes")
     with pytest.raises(xgboost.core.XGBoostError, match="feature"):
-        rounds._predictions(xgboost.train(params, data, 1), xgboost.DMatrix(np.zeros((2, 9)), [0, 1]))
+        in_place(xgboost.train(params, data, 1), xgboost.DMatrix(np.zeros((2, 9)), [0, 1]))

@@ -134,6 +134,10 @@ class Kernel:
             if self._weight.shape != (self.n_rows,):
                 raise ValueError(f"sample_weight must have shape {(self.n_rows,)}, got {self._weight.shape}.")
         self._classes = np.ascontiguousarray(formula.classes)
+        self._constant = self._constant_part()
+        self._shapes: list[tuple[int, ...]] = [(self.n_rows, formula.n_columns)]
+        if formula.n_columns == 1:
+            self._shapes.append((self.n_rows,))
         self._tables: dict[np.dtype[Any], _Tables] = {}
 
     def gradient_hessian(
@@ -170,7 +174,7 @@ class Kernel:
         job.out_row_step, job.out_column_step = steps
         job.gradient, job.second = gradient.ctypes.data, hessian.ctypes.data
         job.wide_output = gradient.dtype == np.float64
-        if job.link == LINKS.index("logit") and self.formula.hessian != "exact" and not job.wide_output:
+        if job.link == LINKS.index("logit") and not job.wide_output:
             tables = self._tables_of(raw_prediction.dtype)
             job.tables, job.steps_per_unit = tables.address, STEPS_PER_UNIT
         return self._run(job, raw_prediction)
@@ -194,24 +198,28 @@ class Kernel:
             self._tables[dtype] = _Tables(self.formula, dtype)
         return self._tables[dtype]
 
-    def _job(self, task: str, raw: NDArray[Any]) -> _Job:
-        formula = self.formula
-        shapes = {(self.n_rows, formula.n_columns)} | ({(self.n_rows,)} if formula.n_columns == 1 else set())
-        if raw.dtype not in (np.float32, np.float64) or raw.shape not in shapes:
-            raise ValueError(
-                f"raw_prediction must be float32 or float64 of shape {max(shapes)}, "
-                f"got {raw.dtype} of shape {raw.shape}."
-            )
-        job = _Job()
-        job.task, job.loss = _TASKS.index(task), LOSSES.index(formula.loss)
-        job.link, job.hessian = _link_of(formula), HESSIANS.index(str(formula.hessian))
+    def _constant_part(self) -> _Job:
+        """Return what all jobs have in common: of a short round it would be a part."""
+        formula, job = self.formula, _Job()
+        job.loss, job.link = LOSSES.index(formula.loss), _link_of(formula)
+        job.hessian = HESSIANS.index(str(formula.hessian))
         job.label_bytes = self._labels.itemsize
         job.n_rows, job.n_columns = self.n_rows, formula.n_columns
         job.all_gamma_zero = formula.all_gamma_zero
-        job.raw_row_step, job.raw_column_step = _steps("raw_prediction", raw)
         job.hessian_factor, job.floor = formula.hessian_factor, formula.floor
-        job.raw, job.label, job.classes = raw.ctypes.data, self._labels.ctypes.data, self._classes.ctypes.data
+        job.label, job.classes = self._labels.ctypes.data, self._classes.ctypes.data
         job.weight = None if self._weight is None else self._weight.ctypes.data
+        return job
+
+    def _job(self, task: str, raw: NDArray[Any]) -> _Job:
+        if raw.dtype not in (np.float32, np.float64) or raw.shape not in self._shapes:
+            raise ValueError(
+                f"raw_prediction must be float32 or float64 of shape {self._shapes[0]}, "
+                f"got {raw.dtype} of shape {raw.shape}."
+            )
+        job = _Job.from_buffer_copy(self._constant)
+        job.task, job.raw = _TASKS.index(task), raw.ctypes.data
+        job.raw_row_step, job.raw_column_step = _steps("raw_prediction", raw)
         return job
 
     def _run(self, job: _Job, raw: NDArray[Any]) -> int:

@@ -12,8 +12,8 @@ LOSSES = ("sigmoid", "softmax")
 LINKS = ("focal", "logit")
 HESSIANS = ("exact", "floored", "majorizing", "expected")
 
-#: The Hessians of each link, the default first.
-HESSIANS_OF_LINK = {"focal": ("floored", "exact", "majorizing"), "logit": ("expected", "floored", "exact")}
+#: The Hessians of each link.
+HESSIANS_OF_LINK = {"focal": ("floored", "exact", "majorizing"), "logit": ("floored", "exact", "expected")}
 
 #: "floored" is max(Hessian, this min(γ, 1) |gradient|): anything from 0.05 to 0.1 trained alike.
 FLOOR = 0.05
@@ -33,12 +33,11 @@ class Formula:
         Whether raw predictions are focal scores, or log-odds (for "softmax": log-probabilities but for a
         constant).
     hessian : {"floored", "exact", "majorizing", "expected"}, default=None
-        None is "floored" for the focal link and "expected" for the logit link.
+        None is "floored".
 
         - "exact": the second derivative, which can be negative.
         - "expected": logit link; its mean over the labels that the log-odds foresee, never negative.
-        - "floored": ``max(h, floor min(γ, 1) |gradient|)`` with h the exact one of the focal link or the
-          expected one of the logit link, γ that of the row's class.
+        - "floored": ``max(h, floor min(γ, 1) |gradient|)`` with h the exact one, γ that of the row's class.
         - "majorizing": focal link; the exact one without its one negative term, an upper bound.
     hessian_factor : float, default=1.0
         Of "softmax": the library's own factor of the Hessian, on all but the floor.
@@ -53,7 +52,7 @@ class Formula:
     Examples
     --------
     >>> from focal_gbm.kernels.formula import Formula
-    >>> Formula("softmax", gamma=[2.0] * 3, class_weight=[1.0] * 3, link="logit").hessian
+    >>> Formula("softmax", gamma=[2.0] * 3, class_weight=[1.0] * 3, hessian="exact").hessian
     'expected'
     """
 
@@ -69,7 +68,7 @@ class Formula:
         _check_choice("loss", self.loss, LOSSES)
         _check_choice("link", self.link, LINKS)
         if self.hessian is None:
-            object.__setattr__(self, "hessian", HESSIANS_OF_LINK[self.link][0])
+            object.__setattr__(self, "hessian", "floored")
         _check_choice("hessian", self.hessian, HESSIANS_OF_LINK[self.link])
         gamma, weight = (np.asarray(x, dtype=np.float64) for x in (self.gamma, self.class_weight))
         n_axes = 2 if self.loss == "sigmoid" else 1

@@ -207,19 +207,39 @@ FUNCTION void logit_of_row(const float *f, int t, const Class *classes, int n_cl
         share = share_of(of, sums);
         off = k == t ? -share.others : share.share;
         of_k = factor * mean_a * share.share * share.others;
-        if (hessian == EXACT) of_k = factor * a_true * exact_in_logit(share, off, of.b, of_true.b);
+        if (hessian != EXPECTED) of_k = factor * a_true * exact_in_logit(share, off, of.b, of_true.b);
         g[k] = a_true * off;
         h[k] = hessian == FLOORED ? MAX(of_k, floor * ABS(g[k])) : of_k;
     }
 }
 
-/* Scores z of shape (n, n_classes), `label` the true class; the rest as above. `is_log_loss`: γ is 0 everywhere. */
+/* With a number of classes that the compiler knows, a row is read and written once and stays with its thread. */
+#ifdef N_CLASSES
+#define NUMBER_OF(n_columns) ((void)(n_columns), N_CLASSES)
+#define READ_ROW(name, from)   \
+    float name[N_CLASSES];     \
+    for (int k = 0; k < N_CLASSES; ++k) name[k] = (from)[k]
+#define ROOM_FOR_ROW(name, to) \
+    float name[N_CLASSES];     \
+    (void)(to)
+#define WRITE_ROW(name, to) \
+    for (int k = 0; k < N_CLASSES; ++k) (to)[k] = name[k]
+#else
+#define NUMBER_OF(n_columns) (n_columns)
+#define READ_ROW(name, from) const float *name = (from)
+#define ROOM_FOR_ROW(name, to) float *name = (to)
+#define WRITE_ROW(name, to) (void)name
+#endif
+
+/* Scores z of shape (n, n_columns), `label` the true class; the rest as above. `is_log_loss`: γ is 0 everywhere. */
 KERNEL focal_softmax(const float *z, const int *label, const float *sample_weight, int weight_step,
-                     const Class *classes, int n_classes, int link, int is_log_loss, int hessian,
+                     const Class *classes, int n_columns, int link, int is_log_loss, int hessian,
                      float hessian_factor, long long n, float *gradient, float *second, long long *first_bad) {
+    const int n_classes = NUMBER_OF(n_columns);
     FOR_EACH(row, n) {
-        const float *of_row = z + row * n_classes;
-        float *g = gradient + row * n_classes, *h = second + row * n_classes;
+        READ_ROW(of_row, z + row * n_classes);
+        ROOM_FOR_ROW(g, gradient + row * n_classes);
+        ROOM_FOR_ROW(h, second + row * n_classes);
         REAL weight = sample_weight[weight_step * row];
         int t = label[row], ok = 1;
         if (link == LOGIT)
@@ -229,17 +249,21 @@ KERNEL focal_softmax(const float *z, const int *label, const float *sample_weigh
         else
             focal_of_row(of_row, t, classes, n_classes, weight, hessian, hessian_factor, g, h);
         for (int k = 0; k < n_classes; ++k) ok = ok && finite(of_row[k]) && finite(g[k]) && finite(h[k]);
+        WRITE_ROW(g, gradient + row * n_classes);
+        WRITE_ROW(h, second + row * n_classes);
         if (!ok) REPORT_BAD(row);
     }
 }
 
-/* The loss of every row, to be summed; `work` has the size of z. */
+/* The loss of every row, to be summed; `work` has the size of z, and is not written to with N_CLASSES. */
 KERNEL focal_softmax_loss(const float *z, const int *label, const float *sample_weight, int weight_step,
-                          const Class *classes, int n_classes, int link, int task, long long n, float *work,
+                          const Class *classes, int n_columns, int link, int task, long long n, float *work,
                           float *loss) {
+    const int n_classes = NUMBER_OF(n_columns);
     FOR_EACH(row, n) {
-        const float *f = z + row * n_classes;
-        float *made = work + row * n_classes;
+        READ_ROW(scores, z + row * n_classes);
+        ROOM_FOR_ROW(made, work + row * n_classes);
+        const float *f = scores;
         REAL weight = sample_weight[weight_step * row];
         int t = label[row];
         if (task == LOG_LOSS && link == FOCAL) {

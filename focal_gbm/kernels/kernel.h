@@ -200,7 +200,7 @@ FUNCTION Derivatives derivatives_in_logit(Margin at, REAL sign, Attention a, REA
     d.q = at.q;
     d.g = w * at.q;
     d.floor = floor * d.g;
-    d.h = hessian == EXACT ? at.q * (w * at.p - sign * a.slope * weight) : d.g * at.p;
+    d.h = hessian == EXPECTED ? d.g * at.p : at.q * (w * at.p - sign * a.slope * weight);
     return d;
 }
 

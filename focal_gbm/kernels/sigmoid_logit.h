@@ -33,11 +33,16 @@ static void attention_by_steps(const Column *column, REAL *restrict w, REAL *res
     }
 }
 
-static void attention_by_table(const Column *column, const Job *job, const TableOfJob *table, REAL *restrict w) {
+static void attention_by_table(const Column *column, REAL per_unit, const TableOfJob *table, REAL *restrict w,
+                               REAL *restrict slope) {
     const int n = column->n;
     LookUp at;
-    look_up(n, column->z, NULL, table, 1, (REAL)job->steps_per_unit, &at);
-    FOR_ROWS w[i] = cubic_of(&at, i, 0, 1).value;
+    look_up(n, column->z, NULL, table, 1, per_unit, &at);
+    FOR_ROWS {
+        Point point = cubic_of(&at, i, 0, 1);
+        w[i] = point.value;
+        slope[i] = point.slope * per_unit;
+    }
 }
 
 FUNCTION void logit_derivatives(Column *column, const REAL *restrict w, const REAL *restrict slope, int hessian) {
@@ -46,7 +51,7 @@ FUNCTION void logit_derivatives(Column *column, const REAL *restrict w, const RE
     const REAL floor_of_0 = column->classes[0].floor, floor_of_1 = column->classes[1].floor;
     REAL *restrict g = column->g, *restrict h = column->h;
     FOR_ROWS {
-        Attention a = {w[i], hessian == EXACT ? slope[i] : 0};
+        Attention a = {w[i], slope[i]};
         REAL floor = sign[i] < 0 ? floor_of_0 : floor_of_1;
         Derivatives d =
             derivatives_in_logit(margin_of(sign[i] * f[i]), sign[i], a, weight[i], floor, hessian);
@@ -58,8 +63,8 @@ FUNCTION void logit_derivatives(Column *column, const REAL *restrict w, const RE
 static void logit_derivatives_of_column(Column *column, const Job *job, int index) {
     const TableOfJob *table = job->tables == NULL ? NULL : &job->tables[index];
     REAL w[MOST_ROWS], slope[MOST_ROWS];
-    if (table != NULL && job->hessian != EXACT)
-        attention_by_table(column, job, table, w);
+    if (table != NULL)
+        attention_by_table(column, (REAL)job->steps_per_unit, table, w, slope);
     else
         attention_by_steps(column, w, slope);
     if (job->hessian == EXACT)

@@ -13,7 +13,7 @@ typedef struct {
     Rows g, h, slope, floor, column_g, column_h;
     /* of the logit link */
     BITS first[MOST_ROWS];
-    Rows f_first, y_first, gamma_first, weight_first, m_first, m_next, eta_first, a_first, mass_first;
+    Rows f_first, y_first, gamma_first, weight_first, m_first, eta_first, a_first, b_first, mass_first;
     Rows a_true, b_true, mean_a, mean_b, scale, c;
     Others others[MOST_ROWS];
     Masses masses[MOST_ROWS];

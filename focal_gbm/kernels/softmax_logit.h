@@ -150,11 +150,11 @@ static void logit_outputs(const Block *block, Scratch *s) {
         const REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
         FOR_ROWS {
             const int is_true = s->label[i] == (BITS)k;
-            const Mass of = {mass[i], 0, hessian == EXACT ? b[i] : 0};
+            const Mass of = {mass[i], 0, hessian == EXPECTED ? 0 : b[i]};
             Share share = share_of(of, s->masses[i]);
             REAL off = is_true ? -share.others : share.share, g = s->a_true[i] * off;
             REAL h = s->mean_a[i] * share.share * share.others;
-            if (hessian == EXACT) h = factor * s->a_true[i] * exact_in_logit(share, off, b[i], s->b_true[i]);
+            if (hessian != EXPECTED) h = factor * s->a_true[i] * exact_in_logit(share, off, b[i], s->b_true[i]);
             s->column_g[i] = g;
             s->column_h[i] = hessian == FLOORED ? MAX(h, s->floor_of[i] * ABS(g)) : h;
         }
@@ -185,15 +185,12 @@ static int step_by_table(const Block *block, Scratch *s, LookUp *at) {
     }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict relative = array_of(s, STEP_PER_C, k);
-        REAL *restrict mass = array_of(s, REST, k);
         look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, per_unit, at);
         FOR_ROWS {
             Point a = cubic_of(at, i, 1, 2);
-            mass[i] = relative[i] * a.value;
             s->total[i] += relative[i] * cubic_of(at, i, 0, 2).value;
-            s->rest[i] += mass[i];
+            s->rest[i] += relative[i] * a.value;
             s->mean_b[i] += relative[i] * (a.value + a.slope * per_unit);
-            s->a_true[i] = s->label[i] == (BITS)k ? a.value : s->a_true[i];
         }
     }
     FOR_ROWS {
@@ -204,35 +201,69 @@ static int step_by_table(const Block *block, Scratch *s, LookUp *at) {
         REAL curvature = (s->mean_b[i] / s->total[i] - mean * mean) * first.slope * first.slope +
                          mean * first.curvature + at_first.p * at_first.q;
         REAL step = -gap / slope, halley = MAX(R(1) + step * curvature / (R(2) * slope), R(0.5));
-        s->mass_first[i] = at_first.p / MAX(first.slope / s->total[i], R(1e-37)); /* finite in float */
-        s->m_next[i] = s->m_first[i] + step / halley;
+        s->m_first[i] += step / halley;
         any_long |= !IS_SHORT(step, s->gamma_first[i]);
     }
     return any_long != 0;
 }
 
-static void masses_by_table(const Block *block, Scratch *s) {
+/* What `masses` does, once the margin of the first class is known. No other has more than γ times its mass, and γ is
+ * small where there are tables: it can be the one that is kept apart. */
+static void look_up_masses(const Block *block, Scratch *s, LookUp *at) {
+    const Job *job = block->job;
     const int n = block->n;
+    const REAL per_unit = (REAL)job->steps_per_unit;
+    FOR_ROWS {
+        s->c[i] = -reach_of(s->m_first[i], R(0), s->gamma_first[i]).rest; /* T_first */
+        s->rest[i] = s->total[i] = s->mean_b[i] = 0;
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
+        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, per_unit, at);
+        FOR_ROWS {
+            const int is_true = s->label[i] == (BITS)k;
+            const REAL relative = b[i];
+            Point a = cubic_of(at, i, 1, 2);
+            mass[i] = relative * a.value;
+            b[i] = R(1) + a.slope * per_unit / a.value;
+            s->total[i] += relative * cubic_of(at, i, 0, 2).value;
+            s->rest[i] += mass[i];
+            s->mean_b[i] += mass[i] * b[i];
+            s->a_true[i] = is_true ? a.value : s->a_true[i];
+            s->b_true[i] = is_true ? b[i] : s->b_true[i];
+        }
+    }
+    FOR_ROWS {
+        const int is_true = s->label[i] == s->first[i];
+        const REAL gamma = s->gamma_first[i];
+        Margin at_first = margin_of(s->m_first[i]);
+        Term term = term_of(at_first, gamma);
+        Mass of = mass_at(s->m_first[i], gamma, R(0));
+        of.mass = at_first.p / MAX(term.slope / s->total[i], R(1e-37)); /* finite in float */
+        s->masses[i] = (Masses){of.mass, s->rest[i], of.mass * of.b, s->mean_b[i]};
+        s->mass_first[i] = of.mass;
+        s->a_first[i] = of.a;
+        s->b_first[i] = of.b;
+        s->a_true[i] = is_true ? of.a : s->a_true[i];
+        s->b_true[i] = is_true ? of.b : s->b_true[i];
+    }
+    for (int k = 0; k < s->n_classes; ++k) {
+        REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
+        FOR_ROWS {
+            const int is_first = s->first[i] == (BITS)k;
+            mass[i] = is_first ? s->mass_first[i] : mass[i];
+            b[i] = is_first ? s->b_first[i] : b[i];
+        }
+    }
+}
+
+static void masses_by_table(const Block *block, Scratch *s) {
     LookUp at;
     choose_first(block, s);
     first_margin(block, s);
-    for (int step = 0, go_on = 1; step < MOST_STEPS && go_on; ++step) {
-        go_on = step_by_table(block, s, &at);
-        FOR_ROWS s->m_first[i] = s->m_next[i];
+    for (int step = 0; step < MOST_STEPS && step_by_table(block, s, &at); ++step) {
     }
-    step_by_table(block, s, &at);
-    FOR_ROWS {
-        s->a_first[i] = mass_at(s->m_first[i], s->gamma_first[i], R(0)).a;
-        s->a_true[i] = s->label[i] == s->first[i] ? s->a_first[i] : s->a_true[i];
-        s->masses[i] = (Masses){0, 0, 0, 0};
-    }
-    for (int k = 0; k < s->n_classes; ++k) {
-        REAL *restrict mass = array_of(s, REST, k);
-        FOR_ROWS {
-            mass[i] = s->first[i] == (BITS)k ? s->mass_first[i] : mass[i];
-            s->masses[i] = with_mass(s->masses[i], (Mass){mass[i], 0, 0});
-        }
-    }
+    look_up_masses(block, s, &at);
 }
 
 static void softmax_logit_derivatives(const Block *block, Scratch *s) {

@@ -31,7 +31,7 @@ LIGHTGBM = Library(
     hessian_of_softmax=_of_softmax,
     exact_rows=0,
     # its CUDA tree method fetches gradients from the CPU
-    takes_cuda=False,
+    cuda_major=None,
     shared_object=shared_object(),
     least_share=_EPSILON,
     start_of_softmax=np.log,

@@ -20,9 +20,8 @@ from focal_gbm._validation import (
 )
 from focal_gbm.losses.margin import MarginLoss, margin_loss_from_dict
 
-#: What raw predictions are, with what `gradient_hessian` can return as the second derivative: the default
-#: first.
-HESSIANS = {"focal": ("floored", "exact", "majorizing"), "logit": ("expected", "floored", "exact")}
+#: What raw predictions are, with what `gradient_hessian` can return as the second derivative.
+HESSIANS = {"focal": ("floored", "exact", "majorizing"), "logit": ("floored", "exact", "expected")}
 
 LINKS = tuple(HESSIANS)
 
@@ -126,11 +125,12 @@ class Loss(ABC):
             As in `loss`.
         hessian : {"exact", "floored", "majorizing", "expected"} or None, default="exact"
             - "exact": the second derivative, negative where p is small and γ > 0.
-            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0. With
-              ``focal_link="logit"`` "expected" in the place of "exact".
+            - "floored": max(exact, 0.05 min(γ, 1) \|gradient\|), γ that of the row; exact for γ=0.
             - "expected": with ``focal_link="logit"``, the mean of the exact one over the labels that the
-              log-odds foresee, the Fisher information, which is never negative.
-            - None: "floored", with ``focal_link="logit"`` "expected".
+              log-odds foresee, the Fisher information, which is never negative. Of many classes its diagonal
+              is up to 1+γ times the exact one where rows are nearly certain, and steps are that much shorter.
+            - None: "floored"; "expected" with ``focal_link="logit"`` and a `margin_loss` without
+              `share_slope`.
             - "majorizing": with ``focal_link="focal"``, the exact one without its one negative term, an
               upper bound. For many classes ``s_j [ h₊ + g q (1 - s_j) ]``, with s_t = 1 and h₊ the h of
               the margin without that term.
@@ -251,10 +251,12 @@ class Loss(ABC):
 
     def hessian_of(self, hessian: str | None) -> str:
         """Return `hessian` if the link has one of that name, its default for None."""
-        of_link = HESSIANS[self.focal_link]
         if hessian is None:
-            return of_link[0]
-        return check_choice(hessian, of_link, "hessian")
+            has_exact = self.focal_link == "focal" or all(
+                loss.has_share_slope for loss, _ in self.weighted_losses()
+            )
+            return "floored" if has_exact else "expected"
+        return check_choice(hessian, HESSIANS[self.focal_link], "hessian")
 
     def hessian_at_start(
         self, class_counts: FloatArray, hessian: str | None = None, factor: float = 1.0

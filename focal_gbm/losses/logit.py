@@ -84,16 +84,16 @@ class _Rows:
         a = self.alpha * g / self.slope
         gradient = a[true_class] * self.pi
         gradient[true_class] = -(a * self.one_less_pi)[true_class]
-        if hessian == "exact":
-            return gradient, hessian_factor * a[true_class] * self._exact(true_class)
-        eta = np.exp(self.f - self.f.max(axis=0))
-        a_mean = (eta * a).sum(axis=0) / eta.sum(axis=0)
-        expected = hessian_factor * a_mean * self.pi * self.one_less_pi
+        if hessian == "expected":
+            eta = np.exp(self.f - self.f.max(axis=0))
+            a_mean = (eta * a).sum(axis=0) / eta.sum(axis=0)
+            return gradient, hessian_factor * a_mean * self.pi * self.one_less_pi
+        second = hessian_factor * a[true_class] * self._exact(true_class)
         if hessian == "floored":
             floors = np.array([one.floor for one in self.losses])
             floor = floors[label if len(floors) > 1 else 0]
-            expected = np.maximum(expected, floor * np.abs(gradient))
-        return gradient, expected
+            second = np.maximum(second, floor * np.abs(gradient))
+        return gradient, second
 
     def _exact(self, true_class: Any) -> FloatArray:
         """Return the exact Hessian over A_t."""

@@ -194,12 +194,17 @@ class MarginLoss(ABC):
         Raises
         ------
         NotImplementedError
-            If the loss does not state it: that Hessian alone needs it.
+            If the loss does not state it: no more than that Hessian needs it.
         """
         raise NotImplementedError(
-            f'hessian="exact" with focal_link="logit" needs {type(self).__name__}.share_slope, which it '
-            'does not have: use hessian="expected".'
+            f'hessian="exact" and "floored" with focal_link="logit" need {type(self).__name__}.share_slope, '
+            'which it does not have: use hessian="expected".'
         )
+
+    @property
+    def has_share_slope(self) -> bool:
+        """Whether the class states `share_slope`."""
+        return type(self).share_slope is not MarginLoss.share_slope
 
     def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
         """Return the link term of the margin z less that of -z: the logit of two classes of this loss.

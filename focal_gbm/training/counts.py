@@ -14,7 +14,13 @@ from focal_gbm._arrays import as_column
 from focal_gbm._validation import FloatArray, check_choice, check_sample_weight
 from focal_gbm.losses import BinaryFocalLoss, MarginLoss, MulticlassFocalLoss
 from focal_gbm.training.alpha import resolve_alpha
-from focal_gbm.training.labels import as_target, check_class_counts, check_two_classes, encode_labels
+from focal_gbm.training.labels import (
+    as_target,
+    check_class_counts,
+    check_two_classes,
+    classes_and_codes,
+    encode_labels,
+)
 from focal_gbm.training.objective import FocalObjective
 from focal_gbm.training.plan import SCALES, as_library_keeps, log_loss_scale, loss_of_classes
 
@@ -83,10 +89,9 @@ class ClassCounts:
         labels = as_target(y, name)
         if labels.ndim == 2:
             raise ValueError(f"{name} must have shape (n_samples,), got shape {labels.shape}.")
+        classes, codes = classes_and_codes(labels)
         if sample_weight is None:
-            classes, counts = np.unique(labels, return_counts=True)
-            return cls(classes, counts.astype(np.float64), len(labels))
-        classes, codes = np.unique(labels, return_inverse=True)
+            return cls(classes, np.bincount(codes).astype(np.float64), len(labels))
         weight = as_column(sample_weight)
         if weight.shape != labels.shape or weight.any():  # a chunk may have no weight, the whole may not
             weight = as_library_keeps(check_sample_weight(weight, len(labels)))  # type: ignore[assignment]
@@ -125,7 +130,7 @@ class ClassCounts:
         ValueError
             If there is a label that was not counted.
         """
-        return encode_labels(y, self.classes, name)
+        return encode_labels(y, self.classes, name).astype(np.intp)
 
     def check_among(self, classes: NDArray[Any], name: str) -> None:
         """Raise unless all labels counted are among `classes`."""

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.kernels.cpu import LossSums, loss_sums
+from focal_gbm.kernels.cuda import Cuda, CudaLossSums, cuda_loss_sums
 from focal_gbm.kernels.threads import Threads
 from focal_gbm.training.metrics import FocalMetric, mean_focal_loss
 from focal_gbm.training.state import FocalState
@@ -40,13 +41,28 @@ class Evaluation:
     state: FocalState
     probability: str
     threads: Threads = field(default_factory=Threads)
-    _kernels: dict[int, LossSums] = field(default_factory=dict, init=False, repr=False)
+    _sums: dict[int, tuple[Any, LossSums | CudaLossSums]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
-    def keep(self, labels: NDArray[Any], weight: FloatArray | None) -> None:
-        """Prepare for labels and weights that come again in every round, the same objects: in C."""
-        sums = loss_sums(self.state.loss, labels, weight, self.threads)
+    def keep(self, labels: NDArray[Any], weight: FloatArray | None, cuda: Cuda | None = None) -> None:
+        """Prepare for labels and weights that come again in every round, the same objects.
+
+        Losses are summed in C; or on a device, where raw predictions are to come as CuPy's arrays of it.
+        """
+        loss = self.state.loss
+        sums: LossSums | CudaLossSums | None
+        if cuda is None:
+            sums = loss_sums(loss, labels, weight, self.threads)
+        else:
+            sums = cuda_loss_sums(cuda, loss, labels, weight)
         if sums is not None:
-            self._kernels[id(labels)] = sums  # which keeps the labels, so that nothing else has their id
+            self._sums[id(labels)] = labels, sums  # kept, so that nothing else gets their id
+
+    def is_summed(self, kind: str | Callable[..., Any], labels: NDArray[Any]) -> bool:
+        """Say whether a metric of labels that were kept is a sum of losses, and taken where they are."""
+        is_sum = kind == FOCAL_LOSS or (kind == "log_loss" and self.probability == "posterior")
+        return is_sum and id(labels) in self._sums
 
     def prediction_for(self, metric: Callable[..., Any], raw_prediction: FloatArray) -> FloatArray:
         """Return what a user's metric is to see: P(y=1), or the probabilities of classes or labels.
@@ -81,14 +97,13 @@ class Evaluation:
         threshold : float or None
             For "error": the probability above which class 1 is predicted, None for what `predict` does.
         """
-        sums = self._kernels.get(id(labels))
+        if self.is_summed(kind, labels):
+            sums = self._sums[id(labels)][1]
+            mean = sums.mean_focal_loss if kind == FOCAL_LOSS else sums.mean_log_loss
+            return mean(raw_prediction)
         if kind == FOCAL_LOSS:
-            if sums is not None:
-                return sums.mean_focal_loss(raw_prediction)
             return mean_focal_loss(self.state.loss, labels, raw_prediction, weight)
         if kind == "log_loss":
-            if sums is not None and self.probability == "posterior":
-                return sums.mean_log_loss(raw_prediction)
             return _average(self.state.link(self.probability).log_loss(labels, raw_prediction), weight)
         if kind == "error" and threshold is None:
             return _average(self.state.loss.decide(raw_prediction) != labels, weight)

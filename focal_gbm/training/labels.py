@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from focal_gbm._arrays import as_numpy
 from focal_gbm._validation import FloatArray, check_binary_labels
+
+#: Range of whole numbers up to which classes are counted and looked up: a table of them stays in the cache.
+_MOST_COUNTED = 1 << 16
 
 
 def check_two_classes(classes: NDArray[Any]) -> None:
@@ -101,18 +103,59 @@ def as_target(y: Any, name: str = "y") -> NDArray[Any]:
     return y if y.ndim == 2 and y.shape[1] > 1 else _as_labels(y, name)
 
 
-def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[np.intp]:
+def classes_and_codes(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the sorted classes and the position of each label in them, as ``np.unique``.
+
+    `np.unique` sorts the positions for it, which takes longer than a fit on a CUDA device.
+    """
+    least = _least_of_few(labels)
+    if least is None:
+        classes = np.unique(labels)
+    else:
+        classes = (np.flatnonzero(np.bincount(_above(labels, least))) + least).astype(labels.dtype)
+    return classes, _positions(labels, classes)
+
+
+def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     """Return the positions of labels in the sorted `classes`."""
     labels = _as_labels(y, name)
-    encoder = LabelEncoder()
-    encoder.classes_ = classes
     try:
-        return np.asarray(encoder.transform(labels))
-    except (ValueError, TypeError):
+        codes = _positions(labels, classes)
+        are_seen = bool((classes[codes] == labels).all())
+    except TypeError:  # text beside numbers
+        are_seen = False
+    if not are_seen:
         unseen = sorted({str(label) for label in np.unique(labels)} - {str(label) for label in classes})
         raise ValueError(
             f"{name} must hold only labels seen in y, {classes.tolist()}, got {', '.join(unseen)}."
-        ) from None
+        )
+    return codes
+
+
+def _positions(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the positions of labels in the sorted classes, of others any."""
+    if len(classes) == 2:
+        return np.asarray(labels == classes[1]).astype(np.uint8)
+    least = _least_of_few(labels)
+    if least is None or classes.dtype.kind not in "biu":
+        return np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    above = _above(labels, least)
+    return np.minimum(np.searchsorted(classes, least + np.arange(above.max() + 1)), len(classes) - 1)[above]
+
+
+def _least_of_few(labels: NDArray[Any]) -> int | None:
+    """Return the least of whole numbers that lie close enough together to be counted, not sorted."""
+    if labels.dtype.kind not in "biu" or not labels.size:
+        return None
+    least, most = int(labels.min()), int(labels.max())
+    return least if most - least < _MOST_COUNTED else None
+
+
+def _above(labels: NDArray[Any], least: int) -> NDArray[np.intp]:
+    if labels.dtype == np.bool_ or least == 0:
+        return labels.astype(np.intp, copy=False)
+    wide = labels if labels.dtype.itemsize == 8 else labels.astype(np.int64)  # -128 to 127 spans no int8
+    return (wide - wide.dtype.type(least)).astype(np.intp, copy=False)
 
 
 def _as_labels(y: Any, name: str) -> NDArray[Any]:
@@ -120,5 +163,6 @@ def _as_labels(y: Any, name: str) -> NDArray[Any]:
     if labels.dtype == np.float16:
         raise TypeError(f"{name} must hold labels of an exact type, got float16.")
     assert_all_finite(labels, input_name=name)
-    check_classification_targets(labels)
+    if labels.dtype.kind not in "biu":  # whole numbers are classes
+        check_classification_targets(labels)
     return labels

@@ -27,8 +27,8 @@ class Library:
     exact_rows : int
         Number of rows up to which it sums gradients exactly, so that a weight of k can be k copies of the row
         to the last bit of the model; 0 where it never does.
-    takes_cuda : bool
-        Whether it takes gradients that are on a CUDA device.
+    cuda_major : int or None
+        Version of the CUDA with which it takes gradients that are on a device, None where it takes none.
     shared_object : str or None
         Path of its compiled library, on whose threads gradients are computed.
     least_share : float
@@ -41,7 +41,7 @@ class Library:
     order: Literal["C", "F"]
     hessian_of_softmax: Callable[[int], float]
     exact_rows: int
-    takes_cuda: bool
+    cuda_major: int | None
     shared_object: str | None
     least_share: float
     start_of_softmax: Callable[[FloatArray], FloatArray]

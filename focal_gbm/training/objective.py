@@ -58,8 +58,8 @@ class BoundObjective:
         # the log loss is the library's own, whose gradients are not rounded: exact ties between splits tell
         is_small = len(task.labels) <= library.exact_rows and not is_log_loss(task.loss)
         self.on_device = (
-            cuda_kernel(str(device), task)
-            if library.takes_cuda and is_cuda(device) and len(task.labels) > library.exact_rows
+            cuda_kernel(str(device), task, library.cuda_major)
+            if library.cuda_major and is_cuda(device) and len(task.labels) > library.exact_rows
             else None
         )
         if self.on_device is not None:
@@ -79,11 +79,11 @@ class BoundObjective:
         # lightgbm.train deep-copies its parameters, the objective among them
         return self
 
-    def __call__(self, raw_prediction: FloatArray, data: object = None) -> tuple[Any, Any]:
+    def __call__(self, raw_prediction: Any, data: object = None) -> tuple[Any, Any]:
         """Return gradient and Hessian of the rows bound, as float32; on a CUDA device as CuPy's arrays."""
-        z = check_raw_prediction(raw_prediction, self._shape)
         if self.on_device is not None:
-            return self.on_device(z)
+            return self.on_device(raw_prediction)
+        z = check_raw_prediction(raw_prediction, self._shape)
         out = self._out
         self._kernel(z, out)
         if self._copies is not None:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_consistent_length
 
 from focal_gbm._arrays import smallest_integers
@@ -29,6 +28,7 @@ from focal_gbm.training.labels import (
     as_indicator,
     as_target,
     check_two_classes,
+    classes_and_codes,
     encode_labels,
 )
 from focal_gbm.training.objective import FocalObjective, is_log_loss
@@ -69,9 +69,7 @@ class Target(NamedTuple):
             counts = np.array([_counts(column, weight, 2) for column in codes.T])
             return cls(classes, codes, weight, counts)
         check_consistent_length(X, labels)
-        encoder = LabelEncoder()
-        codes = encoder.fit_transform(labels)
-        classes = encoder.classes_
+        classes, codes = classes_and_codes(labels)
         check_two_classes(classes)
         weight = as_library_keeps(check_sample_weight(sample_weight, len(labels)))
         counts = _counts(codes, weight, len(classes))
@@ -98,6 +96,9 @@ AlphasOf: TypeAlias = Callable[[NDArray[Any], FloatArray], list[Alpha]]
 
 
 def _counts(codes: NDArray[Any], weight: FloatArray | None, n_classes: int) -> FloatArray:
+    if weight is None and n_classes == 2:  # bincount would make a wide copy of the codes
+        ones = np.count_nonzero(codes)
+        return np.array([len(codes) - ones, ones], dtype=np.float64)
     return np.bincount(codes, weights=weight, minlength=n_classes).astype(np.float64)
 
 

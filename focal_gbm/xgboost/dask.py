@@ -141,6 +141,7 @@ feature_weights
             data,
             obj=plan.objective,
             coll_cfg=self.coll_cfg,
+            custom_metric=metrics if metrics.ours else None,
             **training_arguments(self, plan, metrics, evals, self.early_stopping_rounds, verbose, previous),
         )
         self._become(result["booster"], plan.state, result["history"])

@@ -23,7 +23,7 @@ class DistributedEvalMetrics(EvalMetrics):
     """
 
     def __init__(self, eval_metric: Any, evaluation: Evaluation, params: dict[str, Any]) -> None:
-        super().__init__(eval_metric, evaluation, [], params)
+        super().__init__(eval_metric, evaluation, params)
         areas = [kind for _, kind, _ in self.ours if kind in ("auc", "aucpr")]
         if areas:
             raise ValueError(
@@ -54,9 +54,7 @@ class DistributedEvalMetrics(EvalMetrics):
         for log, values in zip(evals_log.values(), self._round, strict=bool(self.ours)):
             for name, value in values:
                 log[name][-1] = value
-            for name in self._order:
-                if name in log:
-                    log.move_to_end(name)
+            self._restore_order(log)
         self._round = []
         return False
 

@@ -66,8 +66,7 @@ class FocalXGBClassifier(XGBFitting):
         `min_child_weight`, `reg_lambda` and the like. "log-loss" keeps the meaning that these have for
         the log loss, see `BinaryFocalLoss.log_loss_scale`; 1.0 is the loss as published.
     hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
-        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`. None is "floored", with
-        ``focal_link="logit"`` "expected".
+        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`. None is "floored".
     probability : {"posterior", "score"}, default="posterior"
         What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
         the booster alone predicts. Read at prediction time.

@@ -16,8 +16,10 @@ from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.plan import Alpha, Plan, Rows, Target
 from focal_gbm.training.state import FocalState
 from focal_gbm.xgboost import rounds
+from focal_gbm.xgboost.device_rows import kept_margins
 from focal_gbm.xgboost.library import XGBOOST
-from focal_gbm.xgboost.metrics import EvalMetrics
+from focal_gbm.xgboost.local_metrics import LocalEvalMetrics
+from focal_gbm.xgboost.margins import Margins
 from focal_gbm.xgboost.model_file import STATE
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.parameters import FREE_OF_BINNING
@@ -55,14 +57,17 @@ class XGBFitting(FocalClassifierMixin, XGBClassifier):
     ) -> None:
         """Train on matrices and become the fitted estimator."""
         params = training_params(self, plan, previous)
-        metrics = EvalMetrics(self.eval_metric, self._evaluation(plan), data.evals, params)
-        evals = [(matrix, name) for matrix, name, _, _ in data.evals]
-        history: dict[str, dict[str, list[float]]] = {}
         objective = plan.objective.bind(target.codes, target.sample_weight, self.device)
+        on_device = [] if objective.on_device is None else data.on_device
+        margins = Margins(kept_margins(on_device, self.missing))
+        metrics = LocalEvalMetrics(self.eval_metric, self._evaluation(plan), data.evals, params, margins)
+        evals = [(matrix, name) for matrix, name, _, _ in data.evals] if metrics.of_library else []
+        history: dict[str, dict[str, list[float]]] = {}
         booster = rounds.train(
             params,
             data.train,
             obj=objective,
+            margins=margins,
             evals_result=history,
             **training_arguments(self, plan, metrics, evals, early_stopping_rounds, verbose, previous),
         )

@@ -38,7 +38,7 @@ XGBOOST = Library(
     hessian_of_softmax=_twice,
     # gradients are kept as float32 and summed as float64
     exact_rows=1024,
-    takes_cuda=True,
+    cuda_major=next(iter(xgboost.build_info().get("CUDA_VERSION", ())), None),
     shared_object=next(iter(find_lib_path()), None),
     least_share=_EPSILON,
     start_of_softmax=_start_of_softmax,

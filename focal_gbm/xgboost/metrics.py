@@ -42,39 +42,39 @@ _SCALED_METRICS = {
 #: others do not.
 _OF_REGRESSION = ("gamma-deviance", "gamma-nloglik", "mape", "mphe", "poisson-nloglik", "quantile", "rmsle")
 
-#: matrix, name, codes of the labels, weights
-EvalData = tuple[xgboost.DMatrix, str, NDArray[Any], FloatArray | None]
-
 
 class EvalMetrics(xgboost.callback.TrainingCallback):
     """The evaluation metrics of one fit, some XGBoost's, some ours.
 
-    XGBoost computes ours after its own and hands them on with six decimals, of which a focal loss
-    may need more. As the first of the callbacks, this one restores the user's order, whose last metric
-    stops early, and the full precision.
+    Ours are for a subclass to compute, as the first of the callbacks: XGBoost would compute them after its
+    own, whereas the last in the user's order stops early, and hand them on with six decimals, of which a
+    focal loss may need more.
+
+    Parameters
+    ----------
+    eval_metric : str, callable, list of them or None
+        The user's.
+    evaluation : Evaluation
+    params : dict
+        The booster's, which are told what XGBoost itself is to compute.
     """
 
     def __init__(
         self,
         eval_metric: Any,
         evaluation: Evaluation,
-        evals: list[EvalData],
         params: dict[str, Any],
     ) -> None:
         super().__init__()
         self._evaluation = evaluation
         loss = evaluation.state.loss
-        self._data = {id(data): (loss.smallest_labels(codes), weight) for data, _, codes, weight in evals}
-        for labels, weight in self._data.values():
-            evaluation.keep(labels, weight)
         own, scaled = _OWN_METRICS[loss.kind], _SCALED_METRICS[loss.kind]
         if loss.focal_link == "logit":  # α can move the decision off the middle, where XGBoost has it
             own = tuple(name for name in own if name not in ("error", "merror"))
-        self._names = {name: id(data) for data, name, _, _ in evals}
-        self._values: dict[int, list[tuple[str, float]]] = {}
         #: (name, kind or callable, threshold)
         self.ours: list[tuple[str, str | Callable[..., Any], float | None]] = []
-        of_library: list[str] = []
+        #: XGBoost's names
+        self.of_library: list[str] = []
         asked = eval_metric
         if asked is None:
             asked = [] if params.get("disable_default_eval_metric") else [FOCAL_LOSS]
@@ -93,7 +93,7 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
                 raise TypeError(f"eval_metric must hold strings and callables, got {metric!r}.")
             base, at, parameter = metric.partition("@")
             if base in own and not (base == "error" and at):
-                of_library.append(metric)
+                self.of_library.append(metric)
             elif base in scaled and (base == "error" or not at):
                 threshold = _threshold(metric, parameter) if at else None
                 self.ours.append((metric, scaled[base], threshold))
@@ -106,18 +106,8 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
                 )
         params["disable_default_eval_metric"] = 1
         params.pop("eval_metric", None)
-        if of_library:
-            params["eval_metric"] = of_library
-
-    def __call__(self, raw_prediction: FloatArray, data: xgboost.DMatrix) -> list[tuple[str, float]]:
-        """Return (name, value) of our metrics, as `xgboost.train` takes them."""
-        labels, weight = self._data[id(data)]
-        values = [
-            (name, self._value(kind, threshold, labels, raw_prediction, weight))
-            for name, kind, threshold in self.ours
-        ]
-        self._values[id(data)] = values
-        return values
+        if self.of_library:
+            params["eval_metric"] = self.of_library
 
     def callable_that_decides(self, name: str | None) -> Callable[..., Any] | None:
         """Return the metric of this name, or the last, which stops early, where it is a callable."""
@@ -125,16 +115,11 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         callables = {name: kind for name, kind, _ in self.ours if callable(kind)}
         return None if decides is None else callables.get(decides)
 
-    def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
-        """Correct the log of the evaluation in place; XGBoost calls it after the evaluation."""
-        if self.ours:
-            for data_name, log in evals_log.items():
-                for name, value in self._values[self._names[data_name]]:
-                    log[name][-1] = value
-                for name in self._order:
-                    if name in log:
-                        log.move_to_end(name)
-        return False
+    def _restore_order(self, log: Any) -> None:
+        """Put the metrics of one evaluation set into the user's order."""
+        for name in self._order:
+            if name in log:
+                log.move_to_end(name)
 
     def _value(
         self,
@@ -147,7 +132,8 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         if not callable(kind):
             return self._evaluation.value(kind, labels, raw_prediction, weight, threshold)
         y_true = labels.astype(np.float32)
-        prediction = self._evaluation.prediction_for(kind, raw_prediction)
+        # a copy: a callable may keep or change what it is given
+        prediction = self._evaluation.prediction_for(kind, raw_prediction.copy())
         if weight is None:
             return float(kind(y_true, prediction))
         return float(kind(y_true, prediction, sample_weight=weight))

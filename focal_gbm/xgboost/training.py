@@ -17,17 +17,20 @@ from focal_gbm.training.continuation import check_goes_on
 from focal_gbm.training.plan import Plan, Rows, Target
 from focal_gbm.training.state import state_from_json
 from focal_gbm.training.tracking import log_parameters
-from focal_gbm.xgboost.library import KINDS
-from focal_gbm.xgboost.metrics import EvalData, EvalMetrics
+from focal_gbm.xgboost.device_rows import DeviceMatrix, Placed, cuda_for, place
+from focal_gbm.xgboost.library import KINDS, XGBOOST
+from focal_gbm.xgboost.local_metrics import EvalData
+from focal_gbm.xgboost.metrics import EvalMetrics
 from focal_gbm.xgboost.model_file import STATE, read_booster
 from focal_gbm.xgboost.stopping import stopping_callbacks
 
 
 class Matrices(NamedTuple):
-    """Rows as XGBoost's matrices: to train on, and to evaluate on."""
+    """Rows as XGBoost's matrices: to train on, to evaluate on, and which of them are on a device."""
 
     train: xgboost.DMatrix
     evals: list[EvalData]
+    on_device: list[DeviceMatrix]
 
 
 class EvaluationSets(NamedTuple):
@@ -105,17 +108,31 @@ def matrices(
     if previous is not None and _is_dataframe(rows.X):
         categories = previous.get_categories()
         feature_types = feature_types if categories.empty() else categories
-    train = _matrix(
-        model,
-        data=rows.X,
+    sets = evaluation.each() if evaluation else []
+    cuda = None
+    if len(target.codes) > XGBOOST.exact_rows and not isinstance(feature_types, xgboost.core.Categories):
+        cuda = cuda_for(model.device, model.get_xgb_params())
+    tables = [rows.X, *(data for data, *_ in sets)]
+    placed = [None] * len(tables) if cuda is None else place(cuda, tables)
+    on_device: list[DeviceMatrix] = []
+
+    def make(i: int, types: Any, **content: Any) -> xgboost.DMatrix:
+        rows_on_device = placed[i]
+        matrix = _matrix(model, **_content(tables[i], rows_on_device, types), **content)
+        if cuda is not None and rows_on_device is not None:
+            on_device.append(DeviceMatrix(matrix, rows_on_device, cuda))
+        return matrix
+
+    train = make(
+        0,
+        feature_types,
         label=target.codes.astype(np.float32),
         weight=target.sample_weight,
         base_margin=base_margin,
         feature_weights=feature_weights,
-        feature_types=feature_types,
     )
     evals: list[EvalData] = []
-    for i, (data, labels, weights, margin) in enumerate(evaluation.each() if evaluation else []):
+    for i, (data, labels, weights, margin) in enumerate(sets):
         name = f"validation_{i}"
         if data is rows.X and labels is rows.y and weights is rows.sample_weight and margin is base_margin:
             evals.append((train, name, target.codes, target.sample_weight))
@@ -125,17 +142,20 @@ def matrices(
         types = feature_types
         if _is_dataframe(data) and _is_dataframe(rows.X) and not train.get_categories().empty():
             types = train.get_categories()
-        matrix = _matrix(
-            model,
-            ref=train,
-            data=data,
-            label=codes.astype(np.float32),
-            weight=weight,
-            base_margin=margin,
-            feature_types=types,
-        )
-        evals.append((matrix, name, codes, weight))
-    return Matrices(train, evals)
+        content = {"label": codes.astype(np.float32), "weight": weight, "base_margin": margin}
+        evals.append((make(1 + i, types, ref=train, **content), name, codes, weight))
+    return Matrices(train, evals, on_device)
+
+
+def _content(table: Any, placed: Placed | None, feature_types: Any) -> dict[str, Any]:
+    """Return rows as XGBoost takes them, with names and types of columns also where a table loses its own."""
+    if placed is None:
+        return {"data": table, "feature_types": feature_types}
+    content = {"data": placed.table, "feature_types": feature_types}
+    if _is_dataframe(table):
+        named = xgboost.DMatrix(table.iloc[:1], feature_types=feature_types)
+        content.update(feature_names=named.feature_names, feature_types=named.feature_types)
+    return content
 
 
 def _matrix(model: Any, ref: xgboost.DMatrix | None = None, **content: Any) -> xgboost.DMatrix:
@@ -197,7 +217,6 @@ def training_arguments(
     return {
         "num_boost_round": model.get_num_boosting_rounds(),
         "evals": evals,
-        "custom_metric": metrics if metrics.ours else None,
         "verbose_eval": verbose,
         "xgb_model": previous,
         "callbacks": [entry, metrics, *stopping],
