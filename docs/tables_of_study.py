@@ -28,12 +28,10 @@ def ran() -> str:
     rows = []
     for row in frame.to_dict("records"):
         splits = f"{row['folds']:.0f}-fold, {row['repeats']:.0f} times"
-        if row["kind"] == "made":
+        if row["kind"] in ("made", "rare"):
             splits = f"drawn {row['repeats']:.0f} times"
         fits, minutes = f"{row['fits']:.0f}", f"{row['seconds of training'] / 60:.1f}"
-        rows.append(
-            [f"`{row['table']}`", row["about"] if row["kind"] != "made" else "made", splits, fits, minutes]
-        )
+        rows.append([f"`{row['table']}`", row["about"], splits, fits, minutes])
     total = frame["seconds of training"].sum() / 60
     all_ = f"{frame['fits'].sum():,.0f} fits, {total:.0f} minutes of training on one thread. "
     return markdown(["table", "", "splits", "fits", "minutes"], rows, all_ + source)
@@ -229,6 +227,7 @@ def all_tables() -> dict[str, str]:
         "study_links": links(),
         "study_untuned": untuned(),
         "study_made": made("made"),
+        "study_rare": made("rare"),
         "study_many": made("many classes"),
         "study_besides": besides(),
         "calibration": calibration(),
