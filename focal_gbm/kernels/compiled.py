@@ -293,7 +293,9 @@ def _codes(formula: Formula, labels: NDArray[Any]) -> NDArray[Any]:
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < n_classes):
         raise ValueError(f"labels must lie in [0, {n_classes}), got {labels.min()} to {labels.max()}.")
-    return np.ascontiguousarray(labels.T.astype(np.min_scalar_type(max(n_classes - 1, 0))))
+    if labels.dtype == np.bool_:
+        labels = labels.view(np.uint8)  # not a copy: a byte a row is kept once
+    return np.ascontiguousarray(labels.T.astype(np.min_scalar_type(max(n_classes - 1, 0)), copy=False))
 
 
 def _steps(name: str, array: NDArray[Any]) -> tuple[int, int]:
