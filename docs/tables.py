@@ -201,6 +201,29 @@ def kernel() -> str:
     return markdown(["", "ns a row"], rows, source)
 
 
+def links() -> str:
+    """Return log loss and average precision of the logit link beside the focal link."""
+    result = json.loads((RESULTS / "links.json").read_text(encoding="utf-8"))
+    frame = pd.DataFrame(result["geometric_means"])
+    gammas = frame["gamma"].unique()
+    quantities = {
+        "log loss, quotient": ("over_focal", "over_focal_error", ".3f"),
+        "average precision, difference": (
+            "average_precision_difference", "average_precision_error", "+.3f",
+        ),
+    }  # fmt: skip
+    rows = []
+    for quantity, (key, error, form) in quantities.items():
+        for (classes, library), some in frame[frame["link"] == "logit"].groupby(["classes", "library"]):
+            by_gamma = some.set_index("gamma")
+            cells = [f"{by_gamma[key][g]:{form}} ± {by_gamma[error][g]:.3f}" for g in gammas]
+            rows.append([f"{quantity}, {library}, {classes} classes", *cells])
+    options = " ".join(f"--{name} {result['options'][name]}" for name in ("repeats", "folds"))
+    n_tables = len({row["table"] for row in result["tables"]})
+    source = f"Logit over focal link, the mean over {n_tables} tables. `benchmarks/links.py {options}`."
+    return markdown(["", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
+
+
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
@@ -213,6 +236,7 @@ def write(app: object) -> None:
         predict_time,
         shared_cores,
         kernel,
+        links,
     ):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
