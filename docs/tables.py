@@ -224,6 +224,22 @@ def links() -> str:
     return markdown(["", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
 
 
+def leaving() -> str:
+    """Return how far predictions of a model of the logit link are from predict_proba, elsewhere."""
+    frame, source = load("leaving")
+
+    def cell(difference: float | None) -> str:
+        return "" if difference is None else power(difference) if difference else "0"
+
+    columns = [(library, classes) for library in LIBRARIES.values() for classes in ("two", "many")]
+    found = frame.set_index(["tool", "library", "classes"])["difference"]
+    rows = [
+        [tool, *(cell(found.get((tool, *column))) for column in columns)] for tool in frame["tool"].unique()
+    ]
+    header = ["", *(f"{library}, {classes} classes" for library, classes in columns)]
+    return markdown(header, rows, "Largest difference from `predict_proba`. " + source)
+
+
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
@@ -237,6 +253,7 @@ def write(app: object) -> None:
         shared_cores,
         kernel,
         links,
+        leaving,
     ):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):
