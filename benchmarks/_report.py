@@ -21,7 +21,7 @@ def earlier(name: str) -> list[dict[str, Any]]:
 
 
 def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
-    """Write results/NAME.json beside this file."""
+    """Write results/NAME.json beside this file, a row a line."""
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     report = {
@@ -29,7 +29,8 @@ def write(name: str, command: str, rows: list[dict[str, Any]]) -> None:
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
         "machine": MACHINE,
-        "rows": rows,
     }
+    about = json.dumps(report, indent=1, ensure_ascii=False).removesuffix("\n}")
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(f'{about},\n "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")

@@ -121,6 +121,14 @@ def candidates(
     return found
 
 
+def first_of_each(all_: list[Candidate]) -> list[Candidate]:
+    """Return one candidate of each contestant, the one with the library's own trees."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for one in all_:
+        found.setdefault((one.library, one.contestant), one)
+    return list(found.values())
+
+
 def catboost_is_installed() -> bool:
     return find_spec("catboost") is not None
 

@@ -26,6 +26,9 @@ BASE_RATE = 0.05
 #: Rows to test on of the rare tables; of expected scores no more are needed.
 ROWS_OF_RARE_TEST = 200_000
 
+#: Two of them to stop on.
+LEAST_POSITIVES = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -73,7 +76,11 @@ def rare(rate: float, rows: int, draw: np.random.Generator) -> Case:
     X = draw.standard_normal((rows + ROWS_OF_RARE_TEST, FEATURES)).astype(np.float32)
     true = with_rate(score(X), rate)
     odds = np.log(true[:rows]) - np.log1p(-true[:rows])
-    positives = max(5, round(rate * rows))
+    positives = round(rate * rows)
+    if positives < LEAST_POSITIVES:
+        raise ValueError(
+            f"rows must hold {LEAST_POSITIVES} positives or more at a rate of {rate:g}, got {rows}."
+        )
     # the largest of log-odds plus logistic noise: labels of the same law, given their number
     drawn = odds + draw.logistic(size=rows)
     y = np.zeros(rows, dtype=np.int64)

@@ -19,8 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 FAIR = tuple(name for name in ORDER if name not in ("focal γ and trees tuned", "CatBoost log loss"))
 
 
-def report(complete: list[Problem], files: list[Path], name: str) -> None:
-    """Write results/NAME.json, NAME.md and NAME_ranks.svg of the complete tables."""
+def report(complete: list[Problem], files: list[Path], name: str, with_picture: bool) -> None:
+    """Write results/NAME.json, NAME.md and, where asked for, NAME_ranks.svg of the complete tables."""
     results = pd.concat(map(pd.read_csv, files), ignore_index=True)
     ran = [
         {"part": "ran", "table": one.name, "kind": one.kind, "about": one.about(), "folds": one.folds,
@@ -29,12 +29,15 @@ def report(complete: list[Problem], files: list[Path], name: str) -> None:
         for one in complete
     ]  # fmt: skip
     tables = of_tables(results, {one.name: one.folds for one in complete})
-    rows = [*ran, *of_pairs(tables), *besides(results), *tables]
+    # the scores with default trees are in the Markdown, and in the pairs
+    tuned = [row for row in tables if row["trees"] == "tuned"]
+    rows = [*ran, *of_pairs(tables), *besides(results), *tuned]
     command = f"study.py, {CANDIDATES} candidates a contestant"
     write(name, command, [{key: _rounded(value) for key, value in row.items()} for row in rows])
     text = markdown(pd.DataFrame(rows))
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    picture(pd.DataFrame(tables), RESULTS / f"{name}_ranks.svg")
+    if with_picture:
+        picture(pd.DataFrame(tables), RESULTS / f"{name}_ranks.svg")
 
 
 def _rounded(value: object) -> object:

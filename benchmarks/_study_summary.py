@@ -130,6 +130,7 @@ def _as_units(one: pd.Series, other: pd.Series, more: bool) -> Row:
     p = float(wilcoxon(ratio).pvalue) if (ratio != 0).any() else 1.0
     return {
         "difference": float((one - other).mean()), "ratio": float(np.exp(ratio.mean())),
+        "median difference": float((one - other).median()), "median ratio": float(np.exp(ratio.median())),
         "better on": int((gain > 0).sum()), "Wilcoxon p": p,
         "P better": test.above, "P level": test.within, "P worse": test.below,
     }  # fmt: skip

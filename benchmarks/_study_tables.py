@@ -35,7 +35,7 @@ class Problem:
     Attributes
     ----------
     name : str
-    kind : {"two classes", "many classes", "made"}
+    kind : {"two classes", "many classes", "made", "rare"}
     folds, repeats : int
         Of a made table: 1 and how often it is drawn.
     cases : callable
@@ -96,8 +96,8 @@ def problems(rare_rows: int) -> dict[str, Problem]:
         (small if n_rows < LARGE else large).append(_real(name, path, folds, repeats, many=False))
         if path is not None and name.endswith(_MANY):
             many.append(_real(name, path, *MANY_SPLITS, many=True))
-    drawn = [_made(name, draw, DRAWS) for name, draw in noisy_and_drifting().items()]
-    rare = [_made(name, draw, DRAWS_OF_RARE) for name, draw in rare_tables(rare_rows).items()]
+    drawn = [_made(name, "made", draw, DRAWS) for name, draw in noisy_and_drifting().items()]
+    rare = [_made(name, "rare", draw, DRAWS_OF_RARE) for name, draw in rare_tables(rare_rows).items()]
     found = [*small, *drawn, *many, *large, *rare]
     return {one.name: one for one in found}
 
@@ -117,9 +117,9 @@ def _real(name: str, path: Path | None, folds: int, repeats: int, many: bool) ->
     return Problem(name, "two classes", folds, repeats, cases, about)
 
 
-def _made(name: str, draw: Callable[[np.random.Generator], Case], draws: int) -> Problem:
+def _made(name: str, kind: str, draw: Callable[[np.random.Generator], Case], draws: int) -> Problem:
     def cases() -> Iterator[Case]:
         for number in range(draws):
             yield draw(np.random.default_rng(number))
 
-    return Problem(name, "made", 1, draws, cases, lambda: "made")
+    return Problem(name, kind, 1, draws, cases, lambda: "made")

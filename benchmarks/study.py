@@ -5,7 +5,7 @@ of them; made tables whose probabilities are known, with noisy labels, with drif
 10⁵ rows. Both libraries. Every contestant has the same splits, stops on the same rows on its own loss, and
 has four candidates for its tuning, of which the rows set aside choose one in each split: by average precision
 where that is compared, by log loss where that is. Small tables are split 5-fold twice, those of 20,000 rows
-and more 3-fold once; made ones are drawn five times, the rare ones twice.
+and more 3-fold once; made ones are drawn five times, the rare ones twice, with one candidate a contestant.
 
 It goes on where it stopped (folder build/study), and stops after --minutes. With --link the focal contestants
 alone are trained with that link, where the others are known from a run without it. With --report it writes
@@ -103,7 +103,8 @@ def main() -> None:
     if left_out:
         print(f"not complete: {', '.join(left_out)}")
     if arguments.report or not left_out:
-        report(complete, [path for one in complete for path in files[one]], name)
+        paths = [path for one in complete for path in files[one]]
+        report(complete, paths, name, with_picture=arguments.link is None)
 
 
 if __name__ == "__main__":

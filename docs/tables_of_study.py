@@ -16,9 +16,9 @@ METHODS = (
 )  # fmt: skip
 
 
-def part(name: str) -> tuple[pd.DataFrame, str]:
+def part(name: str, study: str = "study") -> tuple[pd.DataFrame, str]:
     """Return the rows of one part of the study, without the columns of the others."""
-    frame, source = load("study")
+    frame, source = load(study)
     return frame[frame["part"] == name].dropna(axis="columns", how="all"), source
 
 
@@ -28,12 +28,10 @@ def ran() -> str:
     rows = []
     for row in frame.to_dict("records"):
         splits = f"{row['folds']:.0f}-fold, {row['repeats']:.0f} times"
-        if row["kind"] == "made":
+        if row["kind"] in ("made", "rare"):
             splits = f"drawn {row['repeats']:.0f} times"
         fits, minutes = f"{row['fits']:.0f}", f"{row['seconds of training'] / 60:.1f}"
-        rows.append(
-            [f"`{row['table']}`", row["about"] if row["kind"] != "made" else "made", splits, fits, minutes]
-        )
+        rows.append([f"`{row['table']}`", row["about"], splits, fits, minutes])
     total = frame["seconds of training"].sum() / 60
     all_ = f"{frame['fits'].sum():,.0f} fits, {total:.0f} minutes of training on one thread. "
     return markdown(["table", "", "splits", "fits", "minutes"], rows, all_ + source)
@@ -42,24 +40,34 @@ def ran() -> str:
 def units(contest: str) -> str:
     """Return everybody against the log loss, the real tables of two classes being the units."""
     frame, source = part("pair")
-    frame = frame[
-        (frame["contest"] == contest) & (frame["trees"] == "tuned") & (frame["against"] == "log loss")
-    ]
-    frame = frame.set_index(["contestant", "library"])
-    is_loss = contest == "log loss"
+    is_of = (frame["contest"] == contest) & (frame["trees"] == "tuned") & (frame["against"] == "log loss")
+    frame = frame[is_of].set_index(["contestant", "library"])
     rows = []
     for name in CONTESTANTS:
         for library, title in WHO.items():
             row = frame.loc[(name, library)]
-            size = f"{row['ratio']:.3f}" if is_loss else f"{row['difference']:+.4f}"
             counts = (
                 " / ".join(f"{row[how]:.0f}" for how in ("win", "tie", "loss")) if library != "both" else ""
             )
-            rows.append([f"{name}, {title}", size, f"{row['better on']:.0f}", counts, *_tests(row)])
+            cells = [size_of(row, contest), f"{row['better on']:.0f}", counts, *_tests(row)]
+            rows.append([f"{name}, {title}", *cells])
     n = int(frame["tables"].iloc[0])
-    size = "times the log loss's" if is_loss else "mean difference"
-    header = ["against the log loss", size, f"better on, of {n}", "win / tie / loss", *TESTS]
+    what = "times the log loss's" if contest == "log loss" else "difference"
+    header = [
+        "against the log loss",
+        f"{what}: median, mean",
+        f"better on, of {n}",
+        "win / tie / loss",
+        *TESTS,
+    ]
     return markdown(header, rows, source)
+
+
+def size_of(row: pd.Series, contest: str) -> str:
+    """Return the median over the tables, and the (geometric) mean."""
+    if contest == "log loss":
+        return f"{row['median ratio']:.3f}, {row['ratio']:.3f}"
+    return f"{row['median difference']:+.4f}, {row['difference']:+.4f}"
 
 
 TESTS = ["Wilcoxon p", "worse / level / better, %"]
@@ -81,15 +89,45 @@ def gammas() -> str:
             for contest in ("log loss", "average precision"):
                 for against in ("focal γ=1", "focal γ=0.5"):
                     row = frame.loc[(library, trees, contest, against)]
-                    size = f"{row['ratio']:.3f}" if contest == "log loss" else f"{row['difference']:+.4f}"
-                    cells.append(f"{size} ({_tests(row)[1]})")
+                    cells.append(f"{_median(row, contest)} ({_tests(row)[1]})")
             rows.append([f"{title}, {trees} trees", *cells])
     header = [
         f"{what}, against {against}"
         for what in ("log loss, times", "average precision")
         for against in ("γ=1", "γ=0.5")
     ]
-    return markdown(["γ=2", *header], rows, "In brackets worse / level / better, %. " + source)
+    return markdown(["γ=2", *header], rows, NOTE + source)
+
+
+NOTE = "Medians of the tables; in brackets worse / level / better, %. "
+
+
+def _median(row: pd.Series, contest: str) -> str:
+    is_loss = contest == "log loss"
+    return f"{row['median ratio']:.3f}" if is_loss else f"{row['median difference']:+.4f}"
+
+
+def links() -> str:
+    """Return focal loss with either link against the log loss, both libraries."""
+    rows = []
+    for name, link in (("study", "focal link"), ("study_logit", "logit link")):
+        frame, source = part("pair", name)
+        frame = frame[(frame["library"] == "both") & (frame["against"] == "log loss")]
+        tables = int(frame["tables"].iloc[0])
+        frame = frame.set_index(["contestant", "contest", "trees"])
+        for gamma in FOCAL:
+            cells = []
+            for contest in ("log loss", "average precision"):
+                for trees in ("tuned", "default"):
+                    row = frame.loc[(gamma, contest, trees)]
+                    cells.append(f"{_median(row, contest)} ({_tests(row)[1]})")
+            rows.append([f"{link}, {gamma.removeprefix('focal ')}, {tables} tables", *cells])
+    header = [
+        f"{what}, {trees} trees"
+        for what in ("log loss, times", "average precision")
+        for trees in ("tuned", "default")
+    ]
+    return markdown(["against the log loss", *header], rows, NOTE + source)
 
 
 def untuned() -> str:
@@ -104,38 +142,41 @@ def untuned() -> str:
             loss, ranking = (
                 frame.loc[(contest, name, library)] for contest in ("log loss", "average precision")
             )
-            cells += [f"{loss['ratio']:.3f} ({loss['Wilcoxon p']:.2f})"]
-            cells += [f"{ranking['difference']:+.4f} ({ranking['Wilcoxon p']:.2f})"]
+            cells += [f"{loss['median ratio']:.3f} ({loss['Wilcoxon p']:.2f})"]
+            cells += [f"{ranking['median difference']:+.4f} ({ranking['Wilcoxon p']:.2f})"]
         rows.append([name, *cells])
     header = [
         f"{title}, {what} (p)"
         for title in LIBRARIES.values()
         for what in ("log loss, times", "average precision")
     ]
-    return markdown(["default trees", *header], rows, source)
+    return markdown(["default trees", *header], rows, "Medians of the tables, Wilcoxon p. " + source)
 
 
 def made(kind: str) -> str:
     """Return the log loss over the log loss contestant's and average precision less its, table by table."""
     frame, source = part("table")
     frame = frame[(frame["kind"] == kind) & (frame["trees"] == "tuned")]
-    wide = frame.pivot_table(
-        index="table", columns=["library", "contest", "contestant"], values="mean", sort=False
-    )
-    names = [name for name in (*FOCAL, "class weights", "undersampling") if name in set(frame["contestant"])]
+    found = set(frame["contestant"])
+    names = [name for name in (*FOCAL, "class weights", "undersampling") if name in found]
+    by = frame.set_index(["table", "library", "contest", "contestant"])
     rows = []
-    for table in wide.index:
+    for table in frame["table"].unique():
         for library, title in LIBRARIES.items():
             loss, ranking = (
-                wide.loc[table][library][contest] for contest in ("log loss", "average precision")
+                by.loc[(table, library, contest)] for contest in ("log loss", "average precision")
             )
-            cells = [
-                f"{loss[name] / loss['log loss']:.3f} / {ranking[name] - ranking['log loss']:+.3f}"
-                for name in names
-            ]
-            base = f"{loss['log loss']:.3g} / {ranking['log loss']:.3f}"
-            rows.append([f"{table}, {title}", base, *cells])
-    return markdown(["log loss / average precision", "of the log loss", *names], rows, source)
+            base = f"{loss['mean']['log loss']:.3g} / {ranking['mean']['log loss']:.3f}"
+            rows.append([f"{table}, {title}", base, *(_pair(loss, ranking, name) for name in names)])
+    note = "* where the difference is significant. "
+    return markdown(["log loss / average precision", "of the log loss", *names], rows, note + source)
+
+
+def _pair(loss: pd.DataFrame, ranking: pd.DataFrame, name: str) -> str:
+    marks = ["" if one["outcome"][name] == "tie" else "*" for one in (loss, ranking)]
+    ratio = loss["mean"][name] / loss["mean"]["log loss"]
+    difference = ranking["mean"][name] - ranking["mean"]["log loss"]
+    return f"{ratio:.3f}{marks[0]} / {difference:+.3f}{marks[1]}"
 
 
 def besides() -> str:
@@ -183,8 +224,10 @@ def all_tables() -> dict[str, str]:
         "study_log_loss": units("log loss"),
         "study_average_precision": units("average precision"),
         "study_gammas": gammas(),
+        "study_links": links(),
         "study_untuned": untuned(),
         "study_made": made("made"),
+        "study_rare": made("rare"),
         "study_many": made("many classes"),
         "study_besides": besides(),
         "calibration": calibration(),

@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 from _ranks import average_ranks, critical_difference, draw
 from _signed_rank import bayesian_signed_rank
-from _study_contestants import CANDIDATES, _fewer, _shifted, candidates
+from _study_contestants import CANDIDATES, _fewer, _shifted, candidates, first_of_each
 from _study_made import BASE_RATE, ROWS, drifting, noisy, rare
 from _study_run import COST_OF_A_MISS, average_precision, cheapest_threshold, cost, log_loss, run_case
 from _study_summary import besides, chosen, of_pairs, of_tables, untuned, with_tuned
@@ -158,6 +158,17 @@ def test_rare_positives_are_as_many_as_said_and_where_they_are_probable():
     X = case.parts.X.to_numpy()
     assert X[case.parts.y == 1, 4].mean() > X[:, 4].mean() + 0.3  # a feature that adds to the log-odds
     assert case.true.mean() == pytest.approx(1e-3, rel=0.05)
+
+
+def test_a_table_without_enough_positives_is_refused():
+    with pytest.raises(ValueError, match=r"10 positives or more at a rate of 0\.001, got 9000"):
+        rare(1e-3, 9_000, np.random.default_rng(0))
+
+
+def test_a_rare_table_has_one_candidate_a_contestant():
+    found = first_of_each(candidates())
+    assert len(found) == 2 * 6
+    assert all(one.setting.endswith("{}") for one in found)
 
 
 @pytest.mark.parametrize("kind", ["features", "base rate", "relation"])
