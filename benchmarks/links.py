@@ -8,7 +8,8 @@ with which it weights confident rows as the log loss does. Beside it "expected H
 information, and "scale at the start" the scale that makes the Hessian at the start that of the log loss, as
 the focal link has.
 
-    python benchmarks/links.py --data FOLDER --repeats 2
+    python benchmarks/links.py --data FOLDER --repeats 3
+    python benchmarks/links.py --data FOLDER --repeats 12 --only hypothyroid_mc
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "links.json"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", required=True, help="folder of CSV files, the target last")
+    parser.add_argument("--only", help="the name of one table; results go into a file of its own")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--largest", type=int, default=8000, help="a larger table is sampled")
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="no repeat is begun after that")
     arguments = parser.parse_args()
     tables = read(Path(arguments.data), arguments.largest)
+    tables = {name: table for name, table in tables.items() if arguments.only in (None, name)}
     fits: list[dict[str, Any]] = []
     end = time.monotonic() + 60 * arguments.minutes
     for repeat in range(arguments.repeats):
@@ -57,7 +60,11 @@ def main() -> None:
                     break
                 fits += fits_of(name, X, y, train, test, repeat, fold, arguments.rounds)
             write(fits, arguments)
-    print(RESULTS.read_text(encoding="utf-8"))
+    print(results_of(arguments).read_text(encoding="utf-8"))
+
+
+def results_of(arguments: argparse.Namespace) -> Path:
+    return RESULTS.with_stem(f"links_{arguments.only}") if arguments.only else RESULTS
 
 
 def read(folder: Path, largest: int) -> dict[str, tuple[pd.DataFrame, Any]]:
@@ -159,6 +166,7 @@ def write(fits: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
             row["over_focal"], row["over_focal_error"] = quotients(same, focal)
             difference = same.average_precision - focal.average_precision.reindex(same.index)
             row["average_precision_difference"] = difference.mean()
+            row["average_precision_error"] = difference.std(ddof=1) / np.sqrt(len(difference))
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
     summary = pd.DataFrame([row for row in rows if "over_focal" in row])
     summary["many"] = summary.table.isin([t for t in summary.table if t.endswith("_mc")])
@@ -168,17 +176,23 @@ def write(fits: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
             "over_focal": round(float(np.exp(np.log(part.over_focal).mean())), 4),
             "largest": part.over_focal.max(),
             "average_precision_difference": round(part.average_precision_difference.mean(), 4),
+            "average_precision_error": round(error_of_mean(part.average_precision_error), 4),
+            "over_focal_error": round(error_of_mean(part.over_focal_error), 4),
         }
         for (many, library, link, gamma), part in summary.groupby(["many", "library", "link", "gamma"])
     ]  # fmt: skip
     options = {name: value for name, value in vars(arguments).items() if name != "data"}
-    RESULTS.write_text(
+    results_of(arguments).write_text(
         json.dumps(
             {"options": options, "geometric_means": means, "tables": rows}, indent=1, ensure_ascii=False
         )
         + "\n",
         encoding="utf-8",
     )
+
+
+def error_of_mean(errors: pd.Series) -> float:
+    return float(np.sqrt((errors**2).sum()) / len(errors))
 
 
 def quotients(part: pd.DataFrame, base: pd.DataFrame) -> tuple[float, float]:

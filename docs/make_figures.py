@@ -40,6 +40,14 @@ def loss() -> None:
     save(figure, "loss.png")
 
 
+def weight() -> None:
+    """What focal loss attends to, in probabilities."""
+    figure, ax = plt.subplots(figsize=(7.6, 3.6), layout="constrained")
+    FocalLossDisplay.from_gammas(ax=ax, quantity="weight", max_margin=12.0)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)  # lines are everywhere
+    save(figure, "weight.png")
+
+
 def probability() -> None:
     """The link, and a reliability diagram of the raw score and of predict_proba, out of fold."""
     tables = tables_of("binary")
@@ -94,4 +102,5 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     weight()
     loss()
+    weight()
     probability()

@@ -267,6 +267,45 @@ def kernel() -> str:
     return markdown(["", "ns a row"], rows, source)
 
 
+def links() -> str:
+    """Return log loss and average precision of the logit link beside the focal link."""
+    result = json.loads((RESULTS / "links.json").read_text(encoding="utf-8"))
+    frame = pd.DataFrame(result["geometric_means"])
+    gammas = frame["gamma"].unique()
+    quantities = {
+        "log loss, quotient": ("over_focal", "over_focal_error", ".3f"),
+        "average precision, difference": (
+            "average_precision_difference", "average_precision_error", "+.3f",
+        ),
+    }  # fmt: skip
+    rows = []
+    for quantity, (key, error, form) in quantities.items():
+        for (classes, library), some in frame[frame["link"] == "logit"].groupby(["classes", "library"]):
+            by_gamma = some.set_index("gamma")
+            cells = [f"{by_gamma[key][g]:{form}} ± {by_gamma[error][g]:.3f}" for g in gammas]
+            rows.append([f"{quantity}, {library}, {classes} classes", *cells])
+    options = " ".join(f"--{name} {result['options'][name]}" for name in ("repeats", "folds"))
+    n_tables = len({row["table"] for row in result["tables"]})
+    source = f"Logit over focal link, the mean over {n_tables} tables. `benchmarks/links.py {options}`."
+    return markdown(["", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
+
+
+def leaving() -> str:
+    """Return how far predictions of a model of the logit link are from predict_proba, elsewhere."""
+    frame, source = load("leaving")
+
+    def cell(difference: float | None) -> str:
+        return "" if difference is None else power(difference) if difference else "0"
+
+    columns = [(library, classes) for library in LIBRARIES.values() for classes in ("two", "many")]
+    found = frame.set_index(["tool", "library", "classes"])["difference"]
+    rows = [
+        [tool, *(cell(found.get((tool, *column))) for column in columns)] for tool in frame["tool"].unique()
+    ]
+    header = ["", *(f"{library}, {classes} classes" for library, classes in columns)]
+    return markdown(header, rows, "Largest difference from `predict_proba`. " + source)
+
+
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
@@ -282,6 +321,8 @@ def write(app: object) -> None:
         predict_time,
         shared_cores,
         kernel,
+        links,
+        leaving,
     ):
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
     for kind in ("binary", "multiclass"):

@@ -31,13 +31,13 @@ def points(n_classes, seed):
     return [rng.normal(size=n_classes) * span for span in spans] + [rng.uniform(-1e4, 1e4, n_classes)]
 
 
-def check_point(loss, f, gammas, alphas, dtype, epsilon=0.0):
+def check_point(loss, f, gammas, alphas, dtype, epsilon=0.0, columns=None):
     two = loss.n_classes == 2
     raw = np.array([f[1] - f[0]] if two else [f]).astype(dtype)
     exact = [0.0, float(raw[0])] if two else raw[0].astype(float).tolist()
     start = loss.margins(raw)[:, 0]
     bar = 1e-12 if dtype == np.float64 else 5e-6
-    for j in [1] if two else range(loss.n_classes):
+    for j in columns or ([1] if two else range(loss.n_classes)):
         reference = derivatives(exact, j, gammas, alphas, start, epsilon)
         for t, (value, gradient, hessian) in enumerate(reference):
             g, h = (x[0] if two else x[0, j] for x in loss.gradient_hessian([t], raw))
@@ -57,18 +57,29 @@ def test_right_to_rounding(n_classes, gamma, dtype):
         check_point(loss_of(n_classes, gamma, alphas), f, [gamma] * n_classes, alphas, dtype)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_right_to_rounding_with_ten_classes(gamma):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_right_to_rounding_with_ten_classes(gamma, dtype):
     alphas = np.random.default_rng(0).uniform(0.3, 3.0, 10).tolist()
-    f = points(10, seed=1)[0]
-    check_point(loss_of(10, gamma, alphas), f, [gamma] * 10, alphas, np.float64)
+    near, far = points(10, seed=1)
+    for f in (near, far):
+        likeliest = int(f.argmax())
+        check_point(
+            loss_of(10, gamma, alphas),
+            f,
+            [gamma] * 10,
+            alphas,
+            dtype,
+            columns=[likeliest, (likeliest + 3) % 10],
+        )
 
 
-@pytest.mark.parametrize("gammas", [(2.0, 0.5), (0.0, 5.0), (2.0, 1.0, 0.1)])
-def test_right_to_rounding_with_a_gamma_by_class(gammas):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gammas", [(2.0, 0.5), (0.0, 5.0), (20.0, 0.1), (2.0, 1.0, 0.1), (0.0, 20.0, 0.5)])
+def test_right_to_rounding_with_a_gamma_by_class(gammas, dtype):
     alphas = [0.7, 2.0, 1.3][: len(gammas)]
     for f in points(len(gammas), seed=3):
-        check_point(loss_of(len(gammas), gammas, alphas), f, gammas, alphas, np.float64)
+        check_point(loss_of(len(gammas), gammas, alphas), f, gammas, alphas, dtype)
 
 
 @pytest.mark.parametrize(("gamma", "epsilon"), [(0.0, 1.0), (2.0, -0.5), (0.5, 3.0)])
@@ -81,7 +92,7 @@ def test_poly1_goes_through_it(n_classes, gamma, epsilon):
 
 
 @pytest.mark.parametrize("hessian", ["expected", "floored", "exact"])
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, "by class"])
+@pytest.mark.parametrize("gamma", [*GAMMAS, "by class"])
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 def test_expectations(n_classes, gamma, hessian):
     """E[gradient] = 0 and E[hessian] = Ā π (1 - π), the expectation over labels of the posterior."""
@@ -102,6 +113,35 @@ def test_expectations(n_classes, gamma, hessian):
     expected = loss.gradient_hessian(np.arange(n_classes), raw, hessian="expected")[1]
     assert (expected > 0).all()
     assert_allclose(eta @ h, eta @ expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [*GAMMAS, "by class"])
+@pytest.mark.parametrize("n_classes", [3, 10])
+def test_the_expected_hessian_is_that_of_one_softmax(n_classes, gamma):
+    """E[hessian] = Ā (diag π - π π'), the whole matrix: by differences of the gradient."""
+    rng = np.random.default_rng(2)
+    gamma = rng.uniform(0.0, 3.0, n_classes) if gamma == "by class" else gamma
+    loss = loss_of(n_classes, gamma, rng.uniform(0.3, 3.0, n_classes))
+    f, labels, step = rng.normal(size=n_classes), np.arange(n_classes), 1e-5
+    eta = loss.link.probabilities(f[np.newaxis])[0]
+    expected = np.empty((n_classes, n_classes))
+    for j, move in enumerate(step * np.eye(n_classes)):
+        up, down = (loss.gradient(labels, np.tile(x, (n_classes, 1))) for x in (f + move, f - move))
+        expected[j] = eta @ (up - down) / (2 * step)
+    p, gammas, alphas = (
+        expit(loss.margins(f[np.newaxis]))[:, 0],
+        np.broadcast_to(gamma, n_classes),
+        loss.class_weights,
+    )
+    q, log_p = 1 - p, np.log(p)
+    slope = gammas * q ** (gammas - 1) * log_p - q**gammas / p  # φ'
+    curvature = (
+        2 * gammas * q ** (gammas - 1) / p
+        + q**gammas / p**2
+        - gammas * (gammas - 1) * q ** (gammas - 2) * log_p
+    )
+    a, pi = alphas * slope**2 / curvature, slope / curvature / (slope / curvature).sum()
+    assert_allclose(expected, (eta @ a) * (np.diag(pi) - np.outer(pi, pi)), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

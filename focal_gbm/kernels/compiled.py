@@ -28,7 +28,7 @@ _OUT_OF_MEMORY = -2
 
 
 class _Table(ctypes.Structure):
-    _fields_ = (("first", ctypes.c_int64), ("n_nodes", ctypes.c_int64), ("nodes", ctypes.c_void_p))
+    _fields_ = (("first", ctypes.c_int64), ("n_steps", ctypes.c_int64), ("cubics", ctypes.c_void_p))
 
 
 class _Job(ctypes.Structure):
@@ -245,10 +245,10 @@ class _Tables:
         self.address: int | None = None
         if tables is None:
             return
-        self._nodes = [np.ascontiguousarray(table.nodes, dtype=dtype) for table in tables]
+        self._cubics = [np.ascontiguousarray(table.cubics, dtype=dtype) for table in tables]
         self._structs = (_Table * len(tables))()
-        for struct, table, nodes in zip(self._structs, tables, self._nodes, strict=True):
-            struct.first, struct.n_nodes, struct.nodes = table.first, len(nodes), nodes.ctypes.data
+        for struct, table, cubics in zip(self._structs, tables, self._cubics, strict=True):
+            struct.first, struct.n_steps, struct.cubics = table.first, len(cubics), cubics.ctypes.data
         self.address = ctypes.addressof(self._structs)
 
 
@@ -259,7 +259,7 @@ def _derivatives(formula: Formula, raw_prediction: NDArray[Any], label: int) -> 
 
 
 def _table_of_share(gamma: float, first: int, n_nodes: int, steps_per_unit: float) -> NDArray[np.float64]:
-    nodes = np.empty((n_nodes, 4))
+    nodes = np.empty((n_nodes, 2, 2))
     _library_at(None)[0].focal_table_of_share(gamma, first, n_nodes, steps_per_unit, nodes.ctypes.data)
     return nodes
 
@@ -293,7 +293,9 @@ def _codes(formula: Formula, labels: NDArray[Any]) -> NDArray[Any]:
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < n_classes):
         raise ValueError(f"labels must lie in [0, {n_classes}), got {labels.min()} to {labels.max()}.")
-    return np.ascontiguousarray(labels.T.astype(np.min_scalar_type(max(n_classes - 1, 0))))
+    if labels.dtype == np.bool_:
+        labels = labels.view(np.uint8)  # not a copy: a byte a row is kept once
+    return np.ascontiguousarray(labels.T.astype(np.min_scalar_type(max(n_classes - 1, 0)), copy=False))
 
 
 def _steps(name: str, array: NDArray[Any]) -> tuple[int, int]:

@@ -11,10 +11,10 @@ typedef struct {
     double gamma, weight, log_weight;
 } ClassOfJob;
 
-/* Functions at equal steps from `first` steps on: n_nodes, of two REAL a function, value and slope times the step. */
+/* Functions on n_steps equal steps from `first` steps on: in each a cubic of 0 to 1, four REAL a function. */
 typedef struct {
-    int64_t first, n_nodes;
-    const void *nodes;
+    int64_t first, n_steps;
+    const void *cubics;
 } TableOfJob;
 
 typedef struct {

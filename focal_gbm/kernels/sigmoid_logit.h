@@ -37,7 +37,7 @@ static void attention_by_table(const Column *column, REAL per_unit, const TableO
                                REAL *restrict slope) {
     const int n = column->n;
     LookUp at;
-    look_up(n, column->z, NULL, table, 1, per_unit, &at);
+    look_up(n, column->z, NULL, table, 1, 1, per_unit, &at);
     FOR_ROWS {
         Point point = cubic_of(&at, i, 0, 1);
         w[i] = point.value;

@@ -13,10 +13,10 @@ typedef struct {
     Rows g, h, slope, floor, column_g, column_h;
     /* of the logit link */
     BITS first[MOST_ROWS];
-    Rows f_first, y_first, gamma_first, weight_first, m_first, eta_first, a_first, b_first, mass_first;
+    Rows y_first, gamma_first, weight_first, m_first, eta_first, a_first, b_first, mass_first;
     Rows a_true, b_true, mean_a, mean_b, scale, c;
+    Rows top_mass, small_mass, top_moment, small_moment; /* Masses, each apart: loops of structs are slow */
     Others others[MOST_ROWS];
-    Masses masses[MOST_ROWS];
     REAL u[]; /* (1 + N_ARRAYS) numbers a class: scores and what they become, and three more */
 } Scratch;
 

@@ -17,14 +17,16 @@ static void choose_first(const Block *block, Scratch *s) {
             REAL near = f[i] + offset;
             int is_nearer = s->top[i] < near;
             s->first[i] = is_nearer ? (BITS)k : s->first[i];
-            s->f_first[i] = is_nearer ? f[i] : s->f_first[i];
-            s->y_first[i] = is_nearer ? f[i] + of.log_weight : s->y_first[i];
-            s->gamma_first[i] = is_nearer ? of.gamma : s->gamma_first[i];
-            s->weight_first[i] = is_nearer ? of.weight : s->weight_first[i];
             s->top[i] = is_nearer ? near : s->top[i];
         }
     }
-    FOR_ROWS s->largest[i] = -INFINITY;
+    FOR_ROWS {
+        const Class of = class_of(job, (int)s->first[i]);
+        s->y_first[i] = scores_of(s, (int)s->first[i])[i] + of.log_weight;
+        s->gamma_first[i] = of.gamma;
+        s->weight_first[i] = of.weight;
+        s->largest[i] = -INFINITY;
+    }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL log_weight = class_of(job, k).log_weight;
         REAL *restrict y = scores_of(s, k);
@@ -40,13 +42,13 @@ static void first_margin(const Block *block, Scratch *s) {
     const int n = block->n;
     FOR_ROWS s->total[i] = s->small[i] = 0;
     for (int k = 0; k < s->n_classes; ++k) {
-        const REAL weight = class_of(block->job, k).weight;
+        const REAL per_weight = 1 / class_of(block->job, k).weight;
         const REAL *restrict y = scores_of(s, k);
         REAL *restrict relative = array_of(s, STEP_PER_C, k);
         FOR_ROWS {
             relative[i] = s->first[i] == (BITS)k ? 0 : exp_or_zero(y[i] - s->largest[i]);
             s->total[i] += relative[i];
-            s->small[i] += relative[i] / weight;
+            s->small[i] += relative[i] * per_weight;
         }
     }
     FOR_ROWS {
@@ -109,6 +111,15 @@ static int step_margins(const Block *block, Scratch *s) {
     return any_long != 0;
 }
 
+FUNCTION Masses masses_of(const Scratch *s, int i) {
+    return (Masses){s->top_mass[i], s->small_mass[i], s->top_moment[i], s->small_moment[i]};
+}
+
+FUNCTION void set_masses(Scratch *s, int i, Masses sums) {
+    s->top_mass[i] = sums.top, s->small_mass[i] = sums.small;
+    s->top_moment[i] = sums.top_b, s->small_moment[i] = sums.small_b;
+}
+
 /* B, and the slope b of its logarithm, of every class, and their sums. */
 static void masses(const Block *block, Scratch *s) {
     const int n = block->n;
@@ -116,7 +127,7 @@ static void masses(const Block *block, Scratch *s) {
         const REAL of_first = log_mass_of_first(s->m_first[i], s->gamma_first[i]);
         s->scale[i] = MAX(s->scale[i], of_first);
         s->mass_first[i] = exp_or_zero(of_first - s->scale[i]);
-        s->masses[i] = (Masses){0, 0, 0, 0};
+        set_masses(s, i, (Masses){0, 0, 0, 0});
     }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL gamma = class_of(block->job, k).gamma;
@@ -126,7 +137,7 @@ static void masses(const Block *block, Scratch *s) {
             const int is_first = s->first[i] == (BITS)k, is_true = s->label[i] == (BITS)k;
             Mass of = mass_at(m[i], gamma, s->scale[i]);
             of.mass = is_first ? s->mass_first[i] : of.mass;
-            s->masses[i] = with_mass(s->masses[i], of);
+            set_masses(s, i, with_mass(masses_of(s, i), of));
             mass[i] = of.mass;
             b[i] = of.b;
             s->a_first[i] = is_first ? of.a : s->a_first[i];
@@ -136,12 +147,11 @@ static void masses(const Block *block, Scratch *s) {
     }
 }
 
-static void logit_outputs(const Block *block, Scratch *s) {
-    const Job *job = block->job;
-    const int n = block->n, hessian = job->hessian;
-    const REAL factor = (REAL)job->hessian_factor;
+FUNCTION void logit_outputs(const Block *block, Scratch *s, const int hessian) {
+    const int n = block->n;
+    const REAL factor = (REAL)block->job->hessian_factor;
     FOR_ROWS {
-        const REAL total = s->masses[i].top + s->masses[i].small;
+        const REAL total = s->top_mass[i] + s->small_mass[i];
         const REAL weight = s->row_weight[i] * s->weight_first[i] * factor;
         s->mean_a[i] = weight * s->a_first[i] * s->eta_first[i] * (total / s->mass_first[i]);
         s->a_true[i] *= s->weight[i];
@@ -151,7 +161,7 @@ static void logit_outputs(const Block *block, Scratch *s) {
         FOR_ROWS {
             const int is_true = s->label[i] == (BITS)k;
             const Mass of = {mass[i], 0, hessian == EXPECTED ? 0 : b[i]};
-            Share share = share_of(of, s->masses[i]);
+            Share share = share_of(of, masses_of(s, i));
             REAL off = is_true ? -share.others : share.share, g = s->a_true[i] * off;
             REAL h = s->mean_a[i] * share.share * share.others;
             if (hessian != EXPECTED) h = factor * s->a_true[i] * exact_in_logit(share, off, b[i], s->b_true[i]);
@@ -185,12 +195,14 @@ static int step_by_table(const Block *block, Scratch *s, LookUp *at) {
     }
     for (int k = 0; k < s->n_classes; ++k) {
         const REAL *restrict relative = array_of(s, STEP_PER_C, k);
-        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, per_unit, at);
-        FOR_ROWS {
-            Point a = cubic_of(at, i, 1, 2);
-            s->total[i] += relative[i] * cubic_of(at, i, 0, 2).value;
-            s->rest[i] += relative[i] * a.value;
-            s->mean_b[i] += relative[i] * (a.value + a.slope * per_unit);
+        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, 1, per_unit, at);
+        FOR_ROWS { /* B = dp/dT and dB/dT, as p exp(-T) has them */
+            Point p = cubic_of(at, i, 0, 1);
+            REAL slope = p.slope * per_unit, b = p.value + slope;
+            REAL curvature = curvature_of(at, i, 0, 1) * per_unit * per_unit;
+            s->total[i] += relative[i] * p.value;
+            s->rest[i] += relative[i] * b;
+            s->mean_b[i] += relative[i] * (b + slope + curvature);
         }
     }
     FOR_ROWS {
@@ -219,7 +231,7 @@ static void look_up_masses(const Block *block, Scratch *s, LookUp *at) {
     }
     for (int k = 0; k < s->n_classes; ++k) {
         REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
-        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, per_unit, at);
+        look_up(n, scores_of(s, k), s->c, &job->tables[k], 2, 2, per_unit, at);
         FOR_ROWS {
             const int is_true = s->label[i] == (BITS)k;
             const REAL relative = b[i];
@@ -240,20 +252,16 @@ static void look_up_masses(const Block *block, Scratch *s, LookUp *at) {
         Term term = term_of(at_first, gamma);
         Mass of = mass_at(s->m_first[i], gamma, R(0));
         of.mass = at_first.p / MAX(term.slope / s->total[i], R(1e-37)); /* finite in float */
-        s->masses[i] = (Masses){of.mass, s->rest[i], of.mass * of.b, s->mean_b[i]};
+        set_masses(s, i, (Masses){of.mass, s->rest[i], of.mass * of.b, s->mean_b[i]});
         s->mass_first[i] = of.mass;
         s->a_first[i] = of.a;
         s->b_first[i] = of.b;
         s->a_true[i] = is_true ? of.a : s->a_true[i];
         s->b_true[i] = is_true ? of.b : s->b_true[i];
     }
-    for (int k = 0; k < s->n_classes; ++k) {
-        REAL *restrict mass = array_of(s, REST, k), *restrict b = array_of(s, STEP_PER_C, k);
-        FOR_ROWS {
-            const int is_first = s->first[i] == (BITS)k;
-            mass[i] = is_first ? s->mass_first[i] : mass[i];
-            b[i] = is_first ? s->b_first[i] : b[i];
-        }
+    FOR_ROWS {
+        array_of(s, REST, (int)s->first[i])[i] = s->mass_first[i];
+        array_of(s, STEP_PER_C, (int)s->first[i])[i] = s->b_first[i];
     }
 }
 
@@ -273,7 +281,12 @@ static void softmax_logit_derivatives(const Block *block, Scratch *s) {
         solve_margins(block, s);
         masses(block, s);
     }
-    logit_outputs(block, s);
+    if (block->job->hessian == EXACT)
+        logit_outputs(block, s, EXACT);
+    else if (block->job->hessian == FLOORED)
+        logit_outputs(block, s, FLOORED);
+    else
+        logit_outputs(block, s, EXPECTED);
 }
 
 #endif

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from focal_gbm.kernels.formula import Formula
 
 #: Steps of a table in one unit of its argument, a power of two. Cubics through values and slopes are right
-#: to 1e-7 for γ up to 5, which is all that gradients in float32 hold; those in float64 are searched for.
+#: to 1e-7 for γ up to 5, which is all that gradients in float32 hold, and their slopes, of which exact
+#: Hessians are made, to 2e-6; derivatives in float64 are searched for.
 STEPS_PER_UNIT = 16
 
 #: More nodes than these, for γ beyond 25 or so, are not looked up faster than the search goes.
@@ -26,10 +27,24 @@ _MOST_GAMMA = 32.0
 
 
 class Table(NamedTuple):
-    """Functions at whole multiples of a step: value and slope times the step of each, in rows."""
+    """Functions on equal steps: a cubic of 0 to 1 in each."""
 
-    first: int  #: node 0 lies at so many steps
-    nodes: NDArray[np.float64]
+    first: int  #: the first step begins at so many steps
+    cubics: NDArray[np.float64]  #: of shape (n_steps, n_functions, 4), the constant first
+
+    @classmethod
+    def through(cls, first: int, nodes: NDArray[np.float64]) -> Table:
+        """Return the table with given values and slopes, times the step, at the ends of steps.
+
+        Parameters
+        ----------
+        first : int
+        nodes : ndarray of shape (n_steps + 1, n_functions, 2)
+        """
+        value, slope = nodes[..., 0], nodes[..., 1]
+        rise = np.diff(value, axis=0)
+        cubic = slope[:-1] + slope[1:] - 2.0 * rise
+        return cls(first, np.stack([value[:-1], slope[:-1], rise - slope[:-1] - cubic, cubic], axis=-1))
 
 
 def attention_tables(
@@ -62,7 +77,7 @@ def attention_tables(
         column = Formula("sigmoid", [gamma], [weight], "logit", "exact")
         # gradient = w (η - y) and hessian = w' (η - y) + w η (1 - η): differences of the labels' own
         w, slope = derivatives(column, log_odds, 0) - derivatives(column, log_odds, 1)
-        tables.append(Table(first, np.stack([w, slope / STEPS_PER_UNIT], axis=-1)))
+        tables.append(Table.through(first, np.stack([w, slope / STEPS_PER_UNIT], axis=-1)[:, np.newaxis]))
     return tables
 
 
@@ -94,5 +109,6 @@ def share_tables(
         at_a_half = (gamma - 1.0) * log_2 - math.log1p(gamma * log_2)
         first = math.floor((min(at_a_half, 0.0) - _REACH - math.log1p(gamma)) * STEPS_PER_UNIT)
         n_nodes = math.ceil(at_a_half * STEPS_PER_UNIT) - first + 1
-        by_gamma[gamma] = Table(first, table_of_share(gamma, first, n_nodes, STEPS_PER_UNIT))
+        nodes = table_of_share(gamma, first, n_nodes, STEPS_PER_UNIT)
+        by_gamma[gamma] = Table.through(first, nodes)
     return [by_gamma[gamma] for gamma in gammas.tolist()]

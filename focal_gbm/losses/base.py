@@ -230,8 +230,8 @@ class Loss(ABC):
         )
 
     def smallest_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Return labels in the smallest type that holds them."""
-        return labels.astype(bool)
+        """Return labels in the smallest type that holds them, without a copy where they are in bytes."""
+        return labels.view(np.bool_) if labels.dtype == np.uint8 else labels.astype(np.bool_, copy=False)
 
     # What else differs between the kinds of problems
 
