@@ -102,7 +102,7 @@ def main() -> None:
     left_out = [one.name for one in chosen if one not in complete]
     if left_out:
         print(f"not complete: {', '.join(left_out)}")
-    if arguments.report or not left_out:
+    if arguments.report or not (left_out or arguments.tables):
         paths = [path for one in complete for path in files[one]]
         report(complete, paths, name, with_picture=arguments.link is None)
 

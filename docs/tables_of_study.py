@@ -159,7 +159,7 @@ def made(kind: str) -> str:
     frame = frame[(frame["kind"] == kind) & (frame["trees"] == "tuned")]
     found = set(frame["contestant"])
     names = [name for name in (*FOCAL, "class weights", "undersampling") if name in found]
-    by = frame.set_index(["table", "library", "contest", "contestant"])
+    by = frame.set_index(["table", "library", "contest", "contestant"]).sort_index()
     rows = []
     for table in frame["table"].unique():
         for library, title in LIBRARIES.items():
