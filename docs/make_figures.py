@@ -74,7 +74,7 @@ def probability() -> None:
     save(figure, "probability.png")
 
 
-def weight() -> None:
+def why() -> None:
     """What a row weighs in training by its probability: focal loss and class weights as proper losses."""
     eta = expit(np.linspace(-11.5, 11.5, 400))
     figure, ax = plt.subplots(figsize=(7.6, 4), layout="constrained")
@@ -95,12 +95,12 @@ def weight() -> None:
     ax.legend(frameon=False)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    save(figure, "weight.png")
+    save(figure, "why.png")
 
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     weight()
     loss()
-    weight()
+    why()
     probability()
