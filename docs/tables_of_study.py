@@ -27,9 +27,10 @@ def ran() -> str:
     frame, source = part("ran")
     rows = []
     for row in frame.to_dict("records"):
-        splits = f"{row['folds']:.0f}-fold, {row['repeats']:.0f} times"
+        often = {1: "once", 2: "twice"}.get(row["repeats"], f"{row['repeats']:.0f} times")
+        splits = f"{row['folds']:.0f}-fold, {often}"
         if row["kind"] in ("made", "rare"):
-            splits = f"drawn {row['repeats']:.0f} times"
+            splits = f"drawn {often}"
         fits, minutes = f"{row['fits']:.0f}", f"{row['seconds of training'] / 60:.1f}"
         rows.append([f"`{row['table']}`", row["about"], splits, fits, minutes])
     total = frame["seconds of training"].sum() / 60
@@ -110,6 +111,9 @@ def _median(row: pd.Series, contest: str) -> str:
 def links() -> str:
     """Return focal loss with either link against the log loss, both libraries."""
     rows = []
+    note = (
+        "Medians of the tables; in brackets on how many it is better, Wilcoxon p, worse / level / better, %. "
+    )
     for name, link in (("study", "focal link"), ("study_logit", "logit link")):
         frame, source = part("pair", name)
         frame = frame[(frame["library"] == "both") & (frame["against"] == "log loss")]
@@ -120,14 +124,15 @@ def links() -> str:
             for contest in ("log loss", "average precision"):
                 for trees in ("tuned", "default"):
                     row = frame.loc[(gamma, contest, trees)]
-                    cells.append(f"{_median(row, contest)} ({_tests(row)[1]})")
+                    p, chances = _tests(row)
+                    cells.append(f"{_median(row, contest)} ({row['better on']:.0f}; {p}; {chances})")
             rows.append([f"{link}, {gamma.removeprefix('focal ')}, {tables} tables", *cells])
     header = [
         f"{what}, {trees} trees"
         for what in ("log loss, times", "average precision")
         for trees in ("tuned", "default")
     ]
-    return markdown(["against the log loss", *header], rows, NOTE + source)
+    return markdown(["against the log loss", *header], rows, note + source)
 
 
 def untuned() -> str:
