@@ -167,7 +167,7 @@ def made(kind: str) -> str:
     names = [name for name in (prudent, *FOCAL, "class weights", "undersampling") if name in found]
     by = frame.set_index(["table", "library", "contest", "contestant"]).sort_index()
     rows = []
-    for table in frame["table"].unique():
+    for table in [one for one in part("ran")[0]["table"] if one in set(frame["table"])]:
         for library, title in LIBRARIES.items():
             loss, ranking = (
                 by.loc[(table, library, contest)] for contest in ("log loss", "average precision")
