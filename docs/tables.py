@@ -224,7 +224,10 @@ def links() -> str:
         for library, some in of_link.groupby("library"):
             by_gamma = some.set_index("gamma")
             cells = [f"{by_gamma.over_focal[g]:.3f} ± {by_gamma.over_focal_error[g]:.3f}" for g in gammas]
-            table, folds = alone["options"]["only"].partition("_")[0], by_gamma.folds.iloc[0]
+            table, folds = (
+                alone["options"]["only"].removesuffix("_mc").removesuffix("_adbench"),
+                by_gamma.folds.iloc[0],
+            )
             rows.append([f"log loss, quotient, {library}, {table} alone, {folds} folds", *cells])
     options = " ".join(f"--{name} {result['options'][name]}" for name in ("repeats", "folds"))
     n_tables = len({row["table"] for row in result["tables"]})
