@@ -13,11 +13,6 @@ def average_ranks(scores: pd.DataFrame, higher_is_better: bool) -> pd.Series:
     return scores.rank(axis=1, ascending=not higher_is_better).mean().sort_values()
 
 
-def friedman_p(scores: pd.DataFrame) -> float:
-    """Return the p value of "all contestants are alike" over the tables (Friedman)."""
-    return float(stats.friedmanchisquare(*(scores[name] for name in scores.columns)).pvalue)
-
-
 def critical_difference(n_contestants: int, n_tables: int, level: float = 0.05) -> float:
     """Return how far two average ranks must differ (Nemenyi)."""
     quantile = stats.studentized_range.ppf(1 - level, n_contestants, np.inf) / np.sqrt(2)

@@ -37,6 +37,9 @@ TREES: dict[str, list[dict[str, Any]]] = {
 #: Candidates of every contestant.
 CANDIDATES = 4
 
+#: XGBoost's own default, in LightGBM, whose own is 0.001: with rare positives its leaves become too large.
+PRUDENT = "log loss, min_child_weight=1"
+
 #: Probabilities of a library are float32, and may be 0 or 1.
 _LEAST = 1e-7
 
@@ -121,12 +124,13 @@ def candidates(
     return found
 
 
-def first_of_each(all_: list[Candidate]) -> list[Candidate]:
-    """Return one candidate of each contestant, the one with the library's own trees."""
+def for_rare(all_: list[Candidate]) -> list[Candidate]:
+    """Return one candidate of each contestant, that with the library's own trees, and a prudent LightGBM."""
     found: dict[tuple[str, str], Candidate] = {}
     for one in all_:
         found.setdefault((one.library, one.contestant), one)
-    return list(found.values())
+    prudent = Contestant("lightgbm", "log_loss", parameters={"min_child_weight": 1.0})
+    return [*found.values(), Candidate(PRUDENT, "{}", prudent)]
 
 
 def catboost_is_installed() -> bool:

@@ -132,8 +132,9 @@ def noisy_and_drifting() -> dict[str, Callable[[np.random.Generator], Case]]:
 
 
 def rare_tables(rows: int) -> dict[str, Callable[[np.random.Generator], Case]]:
-    """Return {name: function of a random generator} for so many rows."""
+    """Return {name: function of a random generator} at the rates that leave so many rows enough positives."""
     return {
         f"rare 1 in {one_in} of {rows}": partial(rare, 1 / one_in, rows)
         for one_in in (1_000, 10_000, 100_000)
+        if rows >= LEAST_POSITIVES * one_in
     }

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from _study_contestants import Candidate, Outcome, candidates, first_of_each
+from _study_contestants import Candidate, Outcome, candidates, for_rare
 from _study_made import Case
 from _study_tables import Problem
 from sklearn.metrics import average_precision_score
@@ -38,7 +38,7 @@ def run_case(
     many = problem.kind == "many classes"
     chosen = candidates(many, catboost and problem.kind == "two classes", link)
     if problem.kind == "rare":
-        chosen = first_of_each(chosen)  # a fit of 10⁶ rows takes long
+        chosen = for_rare(chosen)  # a fit of 10⁶ rows takes long
     if known is not None:
         chosen = [one for one in chosen if one.contestant.startswith("focal") or _is_aim(one)]
     rows, aim = [], {}

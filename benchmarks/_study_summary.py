@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _signed_rank import bayesian_signed_rank
+from _study_contestants import PRUDENT
 from scipy.stats import wilcoxon
 
 from focal_gbm.compare import compare_paired
@@ -21,7 +22,7 @@ CONTESTS = {
 LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
 OWN = {"xgboost": "log loss", "lightgbm": "log loss", "catboost": "CatBoost log loss"}
 ORDER = (
-    "log loss", "focal γ=0.5", "focal γ=1", "focal γ=2", "focal γ tuned", "focal γ and trees tuned",
+    "log loss", PRUDENT, "focal γ=0.5", "focal γ=1", "focal γ=2", "focal γ tuned", "focal γ and trees tuned",
     "class weights", "class weights, half the way", "class weights, full", "undersampling",
     "undersampling, 1:3", "undersampling, 1:10", "CatBoost log loss", "CatBoost Focal",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def described(table: Table) -> str:
     return f"{len(table.y):,} rows, {len(table.columns)} features, {classes}"
 
 
-def problems(rare_rows: int) -> dict[str, Problem]:
+def problems(rare_rows: Sequence[int] = ()) -> dict[str, Problem]:
     """Return {name: problem}: small real tables, made ones, many classes, large real ones."""
     small, many, large = [], [], []
     for name, path in table_names().items():
@@ -97,7 +97,11 @@ def problems(rare_rows: int) -> dict[str, Problem]:
         if path is not None and name.endswith(_MANY):
             many.append(_real(name, path, *MANY_SPLITS, many=True))
     drawn = [_made(name, "made", draw, DRAWS) for name, draw in noisy_and_drifting().items()]
-    rare = [_made(name, "rare", draw, DRAWS_OF_RARE) for name, draw in rare_tables(rare_rows).items()]
+    rare = [
+        _made(name, "rare", draw, DRAWS_OF_RARE)
+        for rows in rare_rows
+        for name, draw in rare_tables(rows).items()
+    ]
     found = [*small, *drawn, *many, *large, *rare]
     return {one.name: one for one in found}
 

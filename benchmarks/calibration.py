@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from _report import write
 from _study_made import Case
-from _study_tables import LARGE, Problem, problems
+from _study_tables import Problem, problems
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import brier_score_loss, log_loss
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="write what is there, complete tables only")
     arguments = parser.parse_args()
-    known = problems(rare_rows=LARGE).values()
+    known = problems().values()
     tables = [one for one in known if one.kind == "two classes" and one.repeats > 1]
     WORK.mkdir(parents=True, exist_ok=True)
     if not arguments.report:

@@ -24,7 +24,7 @@ import xgboost
 from _report import write
 from _study_made import Case, rare
 from _study_run import average_precision, log_loss
-from _study_tables import LARGE, problems
+from _study_tables import problems
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
@@ -143,7 +143,7 @@ def contestants(library: str) -> dict[str, Callable[[Case], Result]]:
 
 def cases() -> Iterator[tuple[str, Case]]:
     """Yield the first splits of each table."""
-    for problem in problems(LARGE).values():
+    for problem in problems().values():
         if problem.kind == "two classes" and problem.folds == 5:
             yield from ((problem.name, case) for case, _ in zip(problem.cases(), range(SPLITS), strict=False))
     for one_in in (1_000, 10_000):

@@ -73,11 +73,11 @@ def main() -> None:
         "--link", choices=("focal", "logit"), help="of focal loss; the default's where not given"
     )
     parser.add_argument(
-        "--rare-rows", type=int, default=1_000_000, help="rows of the tables of rare positives"
+        "--rare-rows", default="1000000", help="rows of the tables of rare positives, with commas between"
     )
     parser.add_argument("--report", action="store_true", help="write what is there, complete tables only")
     arguments = parser.parse_args()
-    known = problems(arguments.rare_rows)
+    known = problems([int(rows) for rows in arguments.rare_rows.split(",")])
     names = arguments.tables.split(",") if arguments.tables else list(known)
     if unknown := set(names) - set(known):
         sys.exit(f"no such table: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -102,7 +102,7 @@ def main() -> None:
     left_out = [one.name for one in chosen if one not in complete]
     if left_out:
         print(f"not complete: {', '.join(left_out)}")
-    if arguments.report or not left_out:
+    if arguments.report or not (left_out or arguments.tables):
         paths = [path for one in complete for path in files[one]]
         report(complete, paths, name, with_picture=arguments.link is None)
 

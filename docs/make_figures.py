@@ -100,7 +100,7 @@ def why() -> None:
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
-    weight()
     loss()
+    weight()
     why()
     probability()

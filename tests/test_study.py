@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 from _ranks import average_ranks, critical_difference, draw
 from _signed_rank import bayesian_signed_rank
-from _study_contestants import CANDIDATES, _fewer, _shifted, candidates, first_of_each
+from _study_contestants import CANDIDATES, _fewer, _shifted, candidates, for_rare
 from _study_made import BASE_RATE, ROWS, drifting, noisy, rare
 from _study_run import COST_OF_A_MISS, average_precision, cheapest_threshold, cost, log_loss, run_case
 from _study_summary import besides, chosen, of_pairs, of_tables, untuned, with_tuned
@@ -166,8 +166,8 @@ def test_a_table_without_enough_positives_is_refused():
 
 
 def test_a_rare_table_has_one_candidate_a_contestant():
-    found = first_of_each(candidates())
-    assert len(found) == 2 * 6
+    found = for_rare(candidates())
+    assert len(found) == 2 * 6 + 1
     assert all(one.setting.endswith("{}") for one in found)
 
 
