@@ -10,6 +10,7 @@ the focal link has.
 
     python benchmarks/links.py --data FOLDER --repeats 3
     python benchmarks/links.py --data FOLDER --repeats 12 --only hypothyroid_mc
+    python benchmarks/links.py --data FOLDER --repeats 8 --only forest_cover_adbench
 """
 
 from __future__ import annotations

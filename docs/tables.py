@@ -284,6 +284,17 @@ def links() -> str:
             by_gamma = some.set_index("gamma")
             cells = [f"{by_gamma[key][g]:{form}} ± {by_gamma[error][g]:.3f}" for g in gammas]
             rows.append([f"{quantity}, {library}, {classes} classes", *cells])
+    for path in sorted(RESULTS.glob("links_*.json")):  # single tables, with more folds
+        alone = json.loads(path.read_text(encoding="utf-8"))
+        of_link = pd.DataFrame(alone["tables"]).query("link == 'logit'")
+        for library, some in of_link.groupby("library"):
+            by_gamma = some.set_index("gamma")
+            cells = [f"{by_gamma.over_focal[g]:.3f} ± {by_gamma.over_focal_error[g]:.3f}" for g in gammas]
+            table, folds = (
+                alone["options"]["only"].removesuffix("_mc").removesuffix("_adbench"),
+                by_gamma.folds.iloc[0],
+            )
+            rows.append([f"log loss, quotient, {library}, {table} alone, {folds} folds", *cells])
     options = " ".join(f"--{name} {result['options'][name]}" for name in ("repeats", "folds"))
     n_tables = len({row["table"] for row in result["tables"]})
     source = f"Logit over focal link, the mean over {n_tables} tables. `benchmarks/links.py {options}`."

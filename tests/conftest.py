@@ -1,4 +1,5 @@
 import os
+import sys
 
 # Workers side by side: LightGBM asks for all cores whatever OMP_NUM_THREADS says, and threads that wait for
 # each other in a spin make small fits many times as slow. Before a library loads OpenMP.
@@ -40,3 +41,16 @@ def kernel(request, monkeypatch):
         missing("kernel", "focal_gbm was installed without a C compiler")
     monkeypatch.setenv(SWITCH, request.param)
     return request.param
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """CuPy and one device, so it seems, and an XGBoost that takes its arrays."""
+    from cupy_stand_in import COMPILER, let_xgboost_take_stand_ins, make_cupy
+
+    if COMPILER is None:
+        missing("compiler", "no C compiler to make functions of the CUDA kernels with")
+    module = make_cupy()
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    module.made_matrices_of = let_xgboost_take_stand_ins(monkeypatch)
+    return module

@@ -24,12 +24,18 @@ def make_table(seed: int, n_samples: int = 500, shift: float = -1.5) -> Table:
     return Table(X, y, rng.uniform(0.2, 3.0, n_samples), probability)
 
 
+def _gamma(params: dict[str, Any]) -> dict[str, Any]:
+    """Return γ=2, whose scores are far from probabilities, unless another loss is given."""
+    return {} if params.get("margin_loss") is not None else {"focal_gamma": 2.0}
+
+
 def focal_xgb(**params: Any) -> FocalXGBClassifier:
-    return FocalXGBClassifier(**{"n_estimators": 10, "max_depth": 3, "n_jobs": 1, **params})
+    return FocalXGBClassifier(**{"n_estimators": 10, "max_depth": 3, "n_jobs": 1, **_gamma(params), **params})
 
 
 def focal_lgb(**params: Any) -> FocalLGBMClassifier:
-    return FocalLGBMClassifier(**{"n_estimators": 10, "num_leaves": 7, "n_jobs": 1, "verbose": -1, **params})
+    common = {"n_estimators": 10, "num_leaves": 7, "n_jobs": 1, "verbose": -1}
+    return FocalLGBMClassifier(**{**common, **_gamma(params), **params})
 
 
 BOTH = {"xgboost": focal_xgb, "lightgbm": focal_lgb}

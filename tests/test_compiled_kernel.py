@@ -217,3 +217,21 @@ def test_losses_of_two_classes(link, z):
         log_loss = np.logaddexp(0, f) + np.logaddexp(0, -f)
     assert_allclose(kernel.focal_loss(raw), focal, rtol=1e-13)
     assert_allclose(kernel.log_loss(raw), log_loss, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_floored_is_the_exact_hessian_with_a_floor_in_log_odds_too(n_classes, dtype):
+    rng = np.random.default_rng(4)
+    gammas, weights = (0.5, 3.0, 0.0, 2.0)[:n_classes], (0.5, 1.0, 3.0, 1.5)[:n_classes]
+    f = (rng.normal(size=(500, n_classes)) * 4).astype(dtype)
+    y = rng.integers(0, n_classes, 500)
+    raw = f[:, 0].copy() if n_classes == 2 else f
+    make = two_classes if n_classes == 2 else many_classes
+    gradient, exact = derivatives(make(gammas, "exact", weights, "logit"), y, raw)
+    same, floored = derivatives(make(gammas, "floored", weights, "logit"), y, raw)
+    floor = (0.05 * np.minimum(np.array(gammas)[y], 1.0)).astype(dtype)
+    least = floor.reshape(-1, *[1] * (raw.ndim - 1)) * np.abs(gradient)
+    assert_allclose(same, gradient, rtol=0, atol=0)
+    assert_allclose(floored, np.maximum(exact, least), rtol=1e-6 if dtype == np.float32 else 1e-14)
+    assert 0.01 < (exact < least).mean() < 0.5

@@ -5,9 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-from cupy_stand_in import COMPILER, Device, DeviceArray, let_xgboost_take_stand_ins, make_cupy
+from cupy_stand_in import Device, DeviceArray, make_cupy
 from estimators import focal_lgb, focal_xgb, make_table
-from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm import (
@@ -22,17 +21,6 @@ from focal_gbm.kernels.cuda import is_cuda
 from focal_gbm.training.objective import BoundObjective
 
 N = 2000  # more than the thousand rows that stay on the CPU
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    """CuPy and one device, so it seems."""
-    if COMPILER is None:
-        missing("compiler", "no C compiler to make functions of the CUDA kernels with")
-    module = make_cupy()
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    let_xgboost_take_stand_ins(monkeypatch)
-    return module
 
 
 @pytest.fixture

@@ -288,7 +288,9 @@ def test_objective_and_metric_of_both_libraries(table):
 
 def test_search(make, table):
     grid = {"margin_loss": [None, Poly1Focal(1.0, 1.0), GCE(0.2)]}
-    search = FocalSearchCV(make(n_estimators=20), grid, scoring="neg_log_loss", cv=3, random_state=0)
+    search = FocalSearchCV(
+        make(focal_gamma=1.0, n_estimators=20), grid, scoring="neg_log_loss", cv=3, random_state=0
+    )
     search.fit(table.X, table.y)
     assert len(set(search.cv_results_["mean_test_score"])) == 3
     assert search.best_params_["margin_loss"] in grid["margin_loss"]
@@ -321,10 +323,10 @@ def test_displays(make, table):
 
 def test_no_gamma_beside_it_in_the_estimators(make, table):
     message = (
-        r"^focal_gamma is that of the focal loss: beside margin_loss=.* it must be left alone, got 1\.0\.$"
+        r"^focal_gamma is that of the focal loss: beside margin_loss=.* it must be left alone, got 2\.0\.$"
     )
     with pytest.raises(ValueError, match=message):
-        make(focal_gamma=1.0, margin_loss=GCE()).fit(table.X, table.y)
+        make(focal_gamma=2.0, margin_loss=GCE()).fit(table.X, table.y)
 
 
 def test_without_cuda_source_numpy_computes_with_one_warning(monkeypatch, table):

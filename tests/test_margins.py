@@ -1,14 +1,11 @@
 """Predictions kept on a device, by a stand-in for one, are those that XGBoost keeps, to the last bit."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from cupy_stand_in import COMPILER, DeviceArray, let_xgboost_take_stand_ins, make_cupy
+from cupy_stand_in import DeviceArray
 from estimators import focal_xgb, make_table
-from needs import missing
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import StratifiedKFold
 from test_rounds import KINDS, raw, rows, squares
@@ -20,16 +17,6 @@ from focal_gbm.xgboost.margins import KeptMargins, Margins, in_place
 
 N = 2000  # more than the thousand rows that stay on the CPU
 TREES = [kind for kind in KINDS if kind not in ("dart", "linear")]
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    if COMPILER is None:
-        missing("compiler", "no C compiler to make functions of the CUDA kernels with")
-    module = make_cupy()
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    module.made_matrices_of = let_xgboost_take_stand_ins(monkeypatch)
-    return module
 
 
 def on_device(cupy, X):

@@ -483,7 +483,11 @@ def test_an_infinite_base_margin_is_named(data):
         ((BinaryFocalLoss,), TypeError, r"^loss must be a .+, got <class .*> \(ABCMeta\)\.$"),
         ((BinaryFocalLoss(), "fisher"), ValueError, r"^hessian must be one of .*, got 'fisher'\.$"),
         ((BinaryFocalLoss(), "expected"), ValueError, r"^hessian must be one of .*, got 'expected'\.$"),
-        ((BinaryFocalLoss(focal_link="logit"), "majorizing"), ValueError, r"^hessian must be one of 'exp"),
+        (
+            (BinaryFocalLoss(focal_link="logit"), "majorizing"),
+            ValueError,
+            r"^hessian must be one of 'floored', 'exact', 'exp",
+        ),
     ],
 )
 def test_construction_errors(Objective, arguments, error, message):

@@ -55,7 +55,7 @@ def test_parameters_are_the_librarys_and_ours(make):
     ours = type(make())().get_params()
     added = {name: value for name, value in ours.items() if name not in library_class().get_params()}
     assert added == {
-        "focal_gamma": 2.0,
+        "focal_gamma": 1.0,
         "focal_alpha": None,
         "margin_loss": None,
         "focal_link": "focal",

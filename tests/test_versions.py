@@ -81,7 +81,7 @@ def test_defaults_are_those_of_the_library(ours, library_class):
     """Also where the signature repeats them, and whatever a later library makes of them."""
     params = ours().get_params()
     assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
-        "focal_gamma": 2.0, "focal_alpha": None, "margin_loss": None,
+        "focal_gamma": 1.0, "focal_alpha": None, "margin_loss": None,
         "focal_scale": "log-loss", "focal_link": "focal", "hessian": None,
         "probability": "posterior",
     }  # fmt: skip

@@ -53,7 +53,7 @@ class Formula:
     --------
     >>> from focal_gbm.kernels.formula import Formula
     >>> Formula("softmax", gamma=[2.0] * 3, class_weight=[1.0] * 3, hessian="exact").hessian
-    'expected'
+    'exact'
     """
 
     loss: str

@@ -24,6 +24,7 @@ from focal_gbm.lightgbm.training import (
     evaluation_pairs,
 )
 from focal_gbm.losses import MarginLoss
+from focal_gbm.training.gamma import ESTIMATOR_GAMMA
 from focal_gbm.training.plan import Rows
 
 
@@ -32,8 +33,9 @@ class FocalLGBMClassifier(LGBMFitting):
 
     Parameters
     ----------
-    focal_gamma : float, dict or array-like, default=2.0
-        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+    focal_gamma : float, dict or array-like, default=1.0
+        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss, 2 the
+        published value.
         A dict ``{label: γ}`` or an array in the order of ``classes_`` gives the rows of each class
         their own. As α, that moves the decision of `predict`, not the probabilities.
     focal_alpha : None, float, str, tuple, dict or array-like, default=None
@@ -94,7 +96,7 @@ class FocalLGBMClassifier(LGBMFitting):
     def __init__(
         self,
         *,
-        focal_gamma: Any = 2.0,
+        focal_gamma: Any = ESTIMATOR_GAMMA,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
         focal_link: str = "focal",

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import Gamma, check_gamma, check_gammas, values_by_label
 
+#: The estimators' γ where a user names none. In the study (docs/guide/study.md) it is level with the log
+#: loss, and the published 2, which the losses have, a little worse.
+ESTIMATOR_GAMMA = 1.0
+
 
 def resolve_gamma(gamma: object, classes: NDArray[Any], name: str = "focal_gamma") -> Gamma:
     """Return one γ, or a tuple of one a class where they differ.

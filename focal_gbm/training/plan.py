@@ -23,7 +23,7 @@ from focal_gbm.losses import (
 from focal_gbm.losses.base import DEFAULT_GAMMA, HESSIANS, LINKS
 from focal_gbm.losses.margin import check_margin_loss
 from focal_gbm.training.alpha import resolve_alpha
-from focal_gbm.training.gamma import resolve_gamma
+from focal_gbm.training.gamma import ESTIMATOR_GAMMA, resolve_gamma
 from focal_gbm.training.labels import (
     as_indicator,
     as_target,
@@ -121,7 +121,7 @@ class FocalParameters:
         check_choice(self.probability, PROBABILITIES, "probability")
         check_margin_loss(self.margin_loss)
         gamma = self.focal_gamma
-        if self.margin_loss is not None and not (isinstance(gamma, Real) and gamma == DEFAULT_GAMMA):
+        if self.margin_loss is not None and not (isinstance(gamma, Real) and gamma == ESTIMATOR_GAMMA):
             raise ValueError(
                 f"focal_gamma is that of the focal loss: beside margin_loss={self.margin_loss!r} it must be "
                 f"left alone, got {gamma!r}."
@@ -129,9 +129,12 @@ class FocalParameters:
 
     def loss(self, classes: NDArray[Any], weights: tuple[float, ...] | None) -> Any:
         """Return the loss of these classes with these class weights."""
-        return loss_of_classes(
-            classes, self.focal_gamma, weights, self.margin_loss, self.focal_link, "focal_gamma"
-        )
+        return loss_of_classes(classes, self.gamma, weights, self.margin_loss, self.focal_link, "focal_gamma")
+
+    @property
+    def gamma(self) -> Any:
+        """γ as the losses take it: beside another loss that is left alone which they have by default."""
+        return self.focal_gamma if self.margin_loss is None else DEFAULT_GAMMA
 
     def scale(self, loss: Loss, class_counts: FloatArray) -> float | tuple[float, ...]:
         """Return the number that multiplies the loss, or one a label."""
@@ -273,7 +276,7 @@ def _loss_of_labels(
 ) -> MultilabelFocalLoss:
     n_labels = len(counts)
     # a tuple is one α for all labels, ("effective", beta) or the weights of 0 and 1
-    gammas = _per_label(parameters.focal_gamma, list | tuple | np.ndarray, n_labels, "focal_gamma", "γ")
+    gammas = _per_label(parameters.gamma, list | tuple | np.ndarray, n_labels, "focal_gamma", "γ")
     alphas = _per_label(parameters.focal_alpha, list | np.ndarray, n_labels, "focal_alpha", "α")
     columns = []
     for (name, gamma), (_, alpha), of_label in zip(gammas, alphas, counts, strict=True):

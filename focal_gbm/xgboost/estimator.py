@@ -13,6 +13,7 @@ from xgboost import XGBClassifier
 from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import MarginLoss
+from focal_gbm.training.gamma import ESTIMATOR_GAMMA
 from focal_gbm.training.plan import Rows
 from focal_gbm.training.state import FOCAL_PARAMETERS, state_from_json
 from focal_gbm.xgboost.fitting import XGBFitting
@@ -32,8 +33,9 @@ class FocalXGBClassifier(XGBFitting):
 
     Parameters
     ----------
-    focal_gamma : float, dict or array-like, default=2.0
-        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss.
+    focal_gamma : float, dict or array-like, default=1.0
+        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss, 2 the
+        published value.
         A dict ``{label: γ}`` or an array in the order of ``classes_`` gives the rows of each class
         their own. As α, that moves the decision of `predict`, not the probabilities.
         For many labels a float or a dict ``{0: γ, 1: γ}`` for all, or a list of one for each.
@@ -101,7 +103,7 @@ class FocalXGBClassifier(XGBFitting):
     def __init__(
         self,
         *,
-        focal_gamma: Any = 2.0,
+        focal_gamma: Any = ESTIMATOR_GAMMA,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
         focal_link: str = "focal",
