@@ -197,6 +197,21 @@ def test_trees_that_change_go_through_main_memory(cupy, monkeypatch, params):
     assert cupy.made_matrices_of == []
 
 
+@pytest.mark.parametrize(
+    ("device", "params", "stays"),
+    [
+        ("cuda", {}, True),
+        ("cuda:0", {"booster": "gbtree", "process_type": "default"}, True),
+        ("cuda", {"process_type": "update"}, False),
+        ("cuda", {"booster": "dart"}, False),
+        ("cpu", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_where_predictions_can_stay(cupy, device, params, stays):
+    assert (device_rows.cuda_for(device, params) is not None) == stays
+
+
 class TestPlaces:
     def place(self, cupy, *tables, **patched):
         return device_rows.place(cuda_of(cupy), tables)
