@@ -121,7 +121,7 @@ def fit_time() -> str:
         *(f"{library}, {loss}" for library in LIBRARIES.values() for loss in losses),
     ]
     rows = []
-    for _, some in frame.sort_values("order").groupby(["threads", "case"], sort=False):
+    for _, some in frame.sort_values(["order", "threads"]).groupby(["case", "threads"], sort=False):
         cells = [case_name(some["case"].iloc[0]), str(some["threads"].iloc[0])]
         for library in LIBRARIES:
             for loss in losses:
