@@ -113,7 +113,7 @@ def case_name(case: str) -> str:
 def fit_time() -> str:
     """Return the time of a fit over the library's own, with the range of the turns."""
     frame, source = load("fit_time_vs_library")
-    frame["order"] = [[int(number) for number in case.split("x")[::-1]] for case in frame["case"]]
+    frame["order"] = [tuple(map(int, case.split("x")[::-1])) for case in frame["case"]]
     losses = ("γ=0", "γ=2")
     header = [
         "rows × features",
