@@ -23,11 +23,8 @@ COUNT = {7: "seven", 8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve
 
 
 def rows_of(name: str) -> pd.DataFrame:
-    """Return the rows of a result; none where it was not measured."""
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return pd.DataFrame({"part": []})
-    return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    """Return the rows of a result."""
+    return pd.DataFrame(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"])
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -59,7 +56,7 @@ def verdict() -> str:
 
 def gains() -> str:
     """Return what a hand-written objective does not give, each with its measured number."""
-    rows = [*_probabilities(), _start(), _derivatives(), _objective(), *_fits(), *_on_cuda()]
+    rows = [*_probabilities(), _start(), _derivatives(), _objective(), *_fits(), _on_cuda()]
     return table(["XGBoost / LightGBM", "by hand", "focal_gbm"], rows)
 
 
@@ -121,27 +118,20 @@ def _fits() -> list[list[str]]:
 
 
 def _ratios_by_threads() -> dict[int, dict[str, float]]:
-    """Return {threads: {library: ratio}}: a result's rows say how many threads, or its command does."""
-    found: dict[int, dict[str, float]] = {}
-    for path in sorted(RESULTS.glob("fit_time_vs_library*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        said = re.search(r"--threads (\d+)", result["command"])
-        for row in result["rows"]:
-            if (row["case"], row["loss"]) == (CASE, LOSS):
-                threads = int(row.get("threads") or said[1])
-                found.setdefault(threads, {})[row["library"]] = row["ratio"]
-    return {threads: ratios for threads, ratios in found.items() if len(ratios) == len(LIBRARIES)}
+    """Return {threads: {library: ratio}}."""
+    frame = rows_of("fit_time_vs_library")
+    frame = frame[(frame["case"] == CASE) & (frame["loss"] == LOSS)]
+    ratios = frame.pivot_table(index="threads", columns="library", values="ratio")
+    return ratios.to_dict("index")
 
 
-def _on_cuda() -> list[list[str]]:
+def _on_cuda() -> list[str]:
     frame = rows_of("gpu")
-    if not len(frame):
-        return []
     device = frame[frame["part"] == "device"]["name"].iloc[0]
     fits = frame[(frame["kind"] == "rows on the device") & (frame["loss"] == LOSS) & (frame["part"] == "fit")]
     two_classes = fits[fits["case"].str.endswith("x2")]
     row = two_classes.iloc[two_classes["case"].str.split("x").str[0].astype(int).argmax()]
-    return [[f"The same, XGBoost, {case_name(row['case'])}, {device}", "", f"{row['over own']:.2f}"]]
+    return [f"The same, XGBoost, {case_name(row['case'])}, {device}", "", f"{row['over own']:.2f}"]
 
 
 NUMBERS: dict[str, Callable[[], str]] = {"verdict": verdict, "gains": gains}

@@ -23,9 +23,9 @@ def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def smallest_integers(codes: NDArray[Any], n_classes: int, copy: bool = True) -> NDArray[Any]:
+def smallest_integers(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
     """Return class codes in the smallest type that holds them: a fit keeps those of every row."""
-    return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)), copy=copy)
+    return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)), copy=False)
 
 
 def as_numpy(values: Any) -> NDArray[Any]:

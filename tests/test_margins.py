@@ -209,7 +209,7 @@ def test_trees_that_change_go_through_main_memory(cupy, monkeypatch, params):
     ],
 )
 def test_where_predictions_can_stay(cupy, device, params, stays):
-    assert (device_rows.cuda_for(device, params) is not None) == stays
+    assert (device_rows.cuda_for(focal_xgb(device=device, **params)) is not None) == stays
 
 
 class TestPlaces:

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm.kernels.formula import HESSIANS, LINKS, LOSSES, Formula
+from focal_gbm.kernels.formula import HESSIANS, LINKS, LOSSES, TASKS, Formula
 from focal_gbm.kernels.tables import STEPS_PER_UNIT, attention_tables, share_tables
 from focal_gbm.kernels.threads import Threads
-
-#: In the order of job.h.
-_TASKS = ("derivatives", "focal_loss", "log_loss")
 
 #: Sets of instructions, each of which includes the ones before.
 LEVELS = ("baseline", "avx2", "avx512")
@@ -201,7 +198,7 @@ class Kernel:
     def _constant_part(self) -> _Job:
         """Return what all jobs have in common: of a short round it would be a part."""
         formula, job = self.formula, _Job()
-        job.loss, job.link = LOSSES.index(formula.loss), _link_of(formula)
+        job.loss, job.link = LOSSES.index(formula.loss), formula.link_number
         job.hessian = HESSIANS.index(str(formula.hessian))
         job.label_bytes = self._labels.itemsize
         job.n_rows, job.n_columns = self.n_rows, formula.n_columns
@@ -218,7 +215,7 @@ class Kernel:
                 f"got {raw.dtype} of shape {raw.shape}."
             )
         job = _Job.from_buffer_copy(self._constant)
-        job.task, job.raw = _TASKS.index(task), raw.ctypes.data
+        job.task, job.raw = TASKS.index(task), raw.ctypes.data
         job.raw_row_step, job.raw_column_step = _steps("raw_prediction", raw)
         return job
 
@@ -273,10 +270,6 @@ def _library_at(level: str | None) -> tuple[ctypes.CDLL, int]:
     if number > best:
         raise RuntimeError(f"This processor and library have {LEVELS[: best + 1]}, not {level!r}.")
     return loaded, number
-
-
-def _link_of(formula: Formula) -> int:
-    return LINKS.index("focal" if formula.is_log_loss else formula.link)
 
 
 def _codes(formula: Formula, labels: NDArray[Any]) -> NDArray[Any]:

@@ -90,6 +90,12 @@ def loss_sums(
     return LossSums(loss, formula, labels, weight, threads) if formula and is_compiled() else None
 
 
+def total_weight(loss: Loss, labels: NDArray[Any], weight: FloatArray | None) -> float:
+    """Return what a sum of losses is divided by: the weights as kernels keep them, once for each label."""
+    total = len(labels) if weight is None else weight.astype(np.float32).sum(dtype=np.float64)
+    return float(total) * loss.n_labels
+
+
 class LossSums:
     """Mean losses of one set of rows in C, on the library's threads.
 
@@ -113,9 +119,7 @@ class LossSums:
     ) -> None:
         self._labels = labels
         self._kernel = Kernel(formula, labels, weight, threads)
-        # of the weights as the kernel keeps them
-        total = len(labels) if weight is None else weight.astype(np.float32).sum(dtype=np.float64)
-        self._total = float(total) * loss.n_labels
+        self._total = total_weight(loss, labels, weight)
 
     def mean_focal_loss(self, raw_prediction: FloatArray) -> float:
         """Return the weighted mean of the loss over rows, or rows and labels."""

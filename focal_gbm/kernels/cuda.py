@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray, check_raw_prediction
 from focal_gbm._warnings import warn_user
-from focal_gbm.kernels.cpu import formula_of
-from focal_gbm.kernels.formula import HESSIANS, LINKS, Formula
+from focal_gbm.kernels.cpu import formula_of, total_weight
+from focal_gbm.kernels.formula import HESSIANS, TASKS, Formula
 from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
 from focal_gbm.losses import Loss
 
@@ -23,9 +23,6 @@ _THREADS = 256
 #: Classes up to which a kernel is compiled for their number, so that a row is read and written once. More of
 #: them do not fit into a thread's registers.
 _MOST_COMPILED_CLASSES = 16
-
-#: In the order of kernel.cu, from 1 on.
-_TASKS = ("focal_loss", "log_loss")
 
 
 def is_cuda(device: object) -> bool:
@@ -127,14 +124,13 @@ class _RowsOnDevice:
             sample_weight = cuda.upload(one_weight.astype(np.float32))
         self.n_threads = len(labels) if self._is_softmax else labels.size
         self._grid = ((self.n_threads + _THREADS - 1) // _THREADS,), (_THREADS,)
-        link = LINKS.index("focal" if formula.is_log_loss else formula.link)
         self._arguments = (
             label,
             sample_weight,
             np.int32(weight is not None),
             cuda.upload(class_parameters(formula)),
             np.int32(formula.n_columns),
-            np.int32(link),
+            np.int32(formula.link_number),
         )
         #: Whether a row stays with its thread.
         self.is_compiled_for_classes = self._is_softmax and formula.n_columns <= _MOST_COMPILED_CLASSES
@@ -234,20 +230,23 @@ class CudaLossSums:
     Parameters
     ----------
     cuda : Cuda
+    loss : Loss
     formula : Formula
+        Of the loss.
     labels : ndarray
         Codes.
     weight : ndarray of shape (n_samples,) or None
     """
 
-    def __init__(self, cuda: Cuda, formula: Formula, labels: NDArray[Any], weight: FloatArray | None) -> None:
+    def __init__(
+        self, cuda: Cuda, loss: Loss, formula: Formula, labels: NDArray[Any], weight: FloatArray | None
+    ) -> None:
         self._rows = _RowsOnDevice(cuda, formula, labels, weight)
         self._kernel = self._rows.kernel(f"focal_{formula.loss}_loss")
         self._losses = cuda.empty((self._rows.n_threads,))
         n_rows = 1 if self._rows.is_compiled_for_classes else len(labels)
         self._work = [cuda.empty((n_rows, formula.n_columns))] if formula.loss == "softmax" else []
-        total = len(labels) if weight is None else weight.astype(np.float32).sum(dtype=np.float64)
-        self._total = float(total) * (self._rows.n_threads // len(labels))
+        self._total = total_weight(loss, labels, weight)
 
     def mean_focal_loss(self, raw_prediction: Any) -> float:
         """Return the weighted mean of the loss over rows, or rows and labels."""
@@ -258,7 +257,7 @@ class CudaLossSums:
         return self._mean("log_loss", raw_prediction)
 
     def _mean(self, task: str, raw_prediction: Any) -> float:
-        number = np.int32(1 + _TASKS.index(task))
+        number = np.int32(TASKS.index(task))
         n_threads = np.int64(self._rows.n_threads)
         self._rows.run(self._kernel, raw_prediction, number, n_threads, *self._work, self._losses)
         return float(self._losses.sum(dtype=np.float64).get()) / self._total
@@ -269,7 +268,7 @@ def cuda_loss_sums(
 ) -> CudaLossSums | None:
     """Return what sums losses on a device, or None where the loss has no CUDA source."""
     formula = formula_of(loss)
-    return None if formula is None else CudaLossSums(cuda, formula, labels, weight)
+    return None if formula is None else CudaLossSums(cuda, loss, formula, labels, weight)
 
 
 def is_on_device(array: object) -> bool:

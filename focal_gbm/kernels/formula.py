@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 LOSSES = ("sigmoid", "softmax")
 LINKS = ("focal", "logit")
 HESSIANS = ("exact", "floored", "majorizing", "expected")
+TASKS = ("derivatives", "focal_loss", "log_loss")
 
 #: The Hessians of each link.
 HESSIANS_OF_LINK = {"focal": ("floored", "exact", "majorizing"), "logit": ("floored", "exact", "expected")}
@@ -96,6 +97,11 @@ class Formula:
         """γ, weight and log(weight) of every class, for "sigmoid" of both classes of every column."""
         weight = np.asarray(self.class_weight)
         return np.stack([np.asarray(self.gamma), weight, np.log(weight)], axis=-1)
+
+    @property
+    def link_number(self) -> int:
+        """The link as compiled code takes it: of the log loss both are one, the focal the faster."""
+        return LINKS.index("focal" if self.is_log_loss else self.link)
 
     @property
     def all_gamma_zero(self) -> bool:

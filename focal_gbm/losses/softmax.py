@@ -150,7 +150,7 @@ class MulticlassFocalLoss(LossOfClasses, kind="multiclass"):
 
     def smallest_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return labels in the smallest type that holds them."""
-        return smallest_integers(labels, self.n_classes, copy=False)
+        return smallest_integers(labels, self.n_classes)
 
     def loss_prepared(self, targets: Targets, z: FloatArray) -> FloatArray:
         """Return the loss of every row for prepared labels."""

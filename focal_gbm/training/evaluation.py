@@ -72,7 +72,7 @@ class Evaluation:
         probability = self.probability
         if isinstance(metric, FocalMetric):
             if metric.prediction == "raw":
-                return raw_prediction
+                return raw_prediction.copy()  # a metric may keep or change what it is given
             probability = "score"
         return self._probabilities(raw_prediction, probability)
 

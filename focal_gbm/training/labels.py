@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from focal_gbm._arrays import as_numpy
+from focal_gbm._arrays import as_numpy, smallest_integers
 from focal_gbm._validation import FloatArray, check_binary_labels
 
 #: Range of whole numbers up to which classes are counted and looked up: a table of them stays in the cache.
@@ -111,9 +111,11 @@ def classes_and_codes(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]
     least = _least_of_few(labels)
     if least is None:
         classes = np.unique(labels)
-    else:
-        classes = (np.flatnonzero(np.bincount(_above(labels, least))) + least).astype(labels.dtype)
-    return classes, _positions(labels, classes)
+        return classes, _positions(labels, classes)
+    above = _above(labels, least)
+    is_class = np.bincount(above) > 0
+    classes = (np.flatnonzero(is_class) + least).astype(labels.dtype)
+    return classes, smallest_integers(is_class.cumsum() - 1, len(classes))[above]
 
 
 def encode_labels(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:

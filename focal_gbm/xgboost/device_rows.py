@@ -34,7 +34,7 @@ class Placed(NamedTuple):
     part: slice  #: which
 
 
-def cuda_for(device: object, params: dict[str, Any]) -> Cuda | None:
+def cuda_for(model: xgboost.XGBModel) -> Cuda | None:
     """Return the device on which rows and predictions stay, or None where they go through main memory.
 
     They stay for trees that are not changed once they are grown: not for dart, which weights them anew, nor
@@ -42,17 +42,14 @@ def cuda_for(device: object, params: dict[str, Any]) -> Cuda | None:
 
     Parameters
     ----------
-    device : str or None
-        XGBoost's parameter.
-    params : dict
-        The booster's.
+    model : FocalXGBClassifier
     """
-    if not is_cuda(device) or params.get("booster") not in (None, "gbtree"):
+    if not is_cuda(model.device) or model.booster not in (None, "gbtree"):
         return None
-    if params.get("process_type") not in (None, "default"):
+    if model.get_xgb_params().get("process_type") not in (None, "default"):
         return None
     try:
-        return find_cuda(str(device))
+        return find_cuda(str(model.device))
     except Exception:  # without CuPy, or with one that fails: the objective says so
         return None
 

@@ -132,8 +132,7 @@ class EvalMetrics(xgboost.callback.TrainingCallback):
         if not callable(kind):
             return self._evaluation.value(kind, labels, raw_prediction, weight, threshold)
         y_true = labels.astype(np.float32)
-        # a copy: a callable may keep or change what it is given
-        prediction = self._evaluation.prediction_for(kind, raw_prediction.copy())
+        prediction = self._evaluation.prediction_for(kind, raw_prediction)
         if weight is None:
             return float(kind(y_true, prediction))
         return float(kind(y_true, prediction, sample_weight=weight))

@@ -111,7 +111,7 @@ def matrices(
     sets = evaluation.each() if evaluation else []
     cuda = None
     if len(target.codes) > XGBOOST.exact_rows and not isinstance(feature_types, xgboost.core.Categories):
-        cuda = cuda_for(model.device, model.get_xgb_params())
+        cuda = cuda_for(model)
     tables = [rows.X, *(data for data, *_ in sets)]
     placed = [None] * len(tables) if cuda is None else place(cuda, tables)
     on_device: list[DeviceMatrix] = []
