@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "_generated"} & set(path.parts)
 )
-#: What a page needs beyond the extra "test", by the page's name.
-NEEDS = {"recipes": ("mlflow", "optuna")}
+#: What a page needs that it does not import itself, by the page's name.
+NEEDS = {"logit_link": {"skl2onnx", "onnxmltools", "onnxruntime"}}
+IMPORT = re.compile(r"^ *(?:import|from) (\w+)", flags=re.MULTILINE)
 #: What a page tells its reader to run first: a script in a checkout, and its arguments.
 FIRST = {"worked_case": ("examples/make_payments.py", "payments.csv")}
 PYTHON = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
@@ -44,11 +46,11 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy)\b")  # of their own code
-        for package in NEEDS.get(path.stem, ()):
-            try:
-                __import__(package)
-            except ImportError:
-                missing(path.stem, f"{package} is not installed: pip install 'focal-gbm[recipes]'")
+        imported = {name for _, block in blocks_of(path) for name in IMPORT.findall(block)}
+        for package in sorted(imported | NEEDS.get(path.stem, set())):
+            if find_spec(package) is None:
+                reason = f"{package} is not installed: pip install 'focal-gbm[recipes,serving]'"
+                missing("recipes", reason)
         if path.stem in FIRST:
             script, *arguments = FIRST[path.stem]
             subprocess.run([sys.executable, str(ROOT / script), *arguments], check=True, capture_output=True)
