@@ -12,60 +12,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from focal_gbm._versions import UntestedLibraryWarning
     from focal_gbm.diagnostics import show_versions
-    from focal_gbm.display import FocalLinkDisplay, FocalLossDisplay, FocusDisplay
-    from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMMetric, FocalLGBMObjective
+    from focal_gbm.display import FocalLossDisplay
+    from focal_gbm.early_stopping import EarlyStoppingClassifier
+    from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMObjective
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss, Poly1Focal
-    from focal_gbm.search import FocalSearchCV
-    from focal_gbm.training.counts import ClassCounts
-    from focal_gbm.training.metrics import focal_loss
-    from focal_gbm.xgboost import FocalXGBClassifier, FocalXGBMetric, FocalXGBObjective
+    from focal_gbm.xgboost import FocalXGBClassifier, FocalXGBObjective
     from focal_gbm.xgboost.dask import DaskFocalXGBClassifier
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "BinaryFocalLoss": "losses",
-    "ClassCounts": "training.counts",
     "DaskFocalLGBMClassifier": "lightgbm.dask",
     "DaskFocalXGBClassifier": "xgboost.dask",
+    "EarlyStoppingClassifier": "early_stopping",
     "FocalLGBMClassifier": "lightgbm",
-    "FocalLGBMMetric": "lightgbm",
     "FocalLGBMObjective": "lightgbm",
-    "FocalLinkDisplay": "display",
     "FocalLossDisplay": "display",
-    "FocalSearchCV": "search",
     "FocalXGBClassifier": "xgboost",
-    "FocalXGBMetric": "xgboost",
     "FocalXGBObjective": "xgboost",
-    "FocusDisplay": "display",
     "MulticlassFocalLoss": "losses",
     "MultilabelFocalLoss": "losses",
     "Poly1Focal": "losses",
     "UntestedLibraryWarning": "_versions",
-    "focal_loss": "training.metrics",
     "show_versions": "diagnostics",
 }
 
 __all__ = [
     "BinaryFocalLoss",
-    "ClassCounts",
+    "EarlyStoppingClassifier",
     "FocalLGBMClassifier",
-    "FocalLGBMMetric",
     "FocalLGBMObjective",
-    "FocalLinkDisplay",
     "FocalLossDisplay",
-    "FocalSearchCV",
     "FocalXGBClassifier",
-    "FocalXGBMetric",
     "FocalXGBObjective",
-    "FocusDisplay",
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",
     "Poly1Focal",
     "UntestedLibraryWarning",
     "__version__",
-    "focal_loss",
     "show_versions",
 ]
 

@@ -15,7 +15,7 @@ from focal_gbm.kernels.compiled import Kernel, library
 from focal_gbm.kernels.formula import Formula
 from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
 from focal_gbm.kernels.threads import Threads
-from focal_gbm.losses import Loss
+from focal_gbm.losses.base import Loss
 
 #: Set to "numpy" to do without the compiled kernel.
 SWITCH = "FOCAL_GBM_KERNEL"

@@ -13,7 +13,7 @@ from focal_gbm._warnings import warn_user
 from focal_gbm.kernels.cpu import formula_of, total_weight
 from focal_gbm.kernels.formula import HESSIANS, TASKS, Formula
 from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
-from focal_gbm.losses import Loss
+from focal_gbm.losses.base import Loss
 
 _FOLDER = Path(__file__).parent
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
-from focal_gbm.losses import Loss
+from focal_gbm.losses.base import Loss
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,7 @@
-"""XGBoost: estimator, objective, training, metrics, model file, Dask; mirrored file by file in `lightgbm/`.
+"""Focal loss with XGBoost: a callback that boosts with our gradient, and XGBClassifier with it."""
 
-All that is particular to XGBoost is here, and nothing that LightGBM could share. `private.py` alone may
-touch what XGBoost does not document.
-"""
-
+from focal_gbm.xgboost.boosting import FocalBoosting, train
 from focal_gbm.xgboost.estimator import FocalXGBClassifier
-from focal_gbm.xgboost.objective import FocalXGBMetric, FocalXGBObjective
+from focal_gbm.xgboost.objective import FocalXGBObjective
 
-__all__ = ["FocalXGBClassifier", "FocalXGBMetric", "FocalXGBObjective"]
+__all__ = ["FocalBoosting", "FocalXGBClassifier", "FocalXGBObjective", "train"]

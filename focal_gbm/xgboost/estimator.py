@@ -2,80 +2,56 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
-from focal_gbm._arrays import as_table
 from focal_gbm._validation import FloatArray
+from focal_gbm.fit.alpha import in_order_of, only_one
+from focal_gbm.fit.labels import encode, encode_as
+from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
+from focal_gbm.fit.plan import DEFAULT_GAMMA, FOCAL_PARAMETERS, check_focal_parameters, decide
 from focal_gbm.losses import MarginLoss
-from focal_gbm.training.gamma import ESTIMATOR_GAMMA
-from focal_gbm.training.plan import Rows
-from focal_gbm.training.state import FOCAL_PARAMETERS, state_from_json
-from focal_gbm.xgboost.fitting import XGBFitting
-from focal_gbm.xgboost.model_file import STATE, checked_bytes
-from focal_gbm.xgboost.parameters import DERIVED
-from focal_gbm.xgboost.private import without_booster
-from focal_gbm.xgboost.training import (
-    EvaluationSets,
-    feature_weights_of,
-    matrices,
-    previous_booster,
-)
+from focal_gbm.losses.margin import margin_loss_from_dict
+from focal_gbm.xgboost.boosting import ATTRIBUTE, FocalBoosting
+from focal_gbm.xgboost.gpu import OnDevice
 
 
-class FocalXGBClassifier(XGBFitting):
-    """XGBClassifier trained with focal loss, with true probabilities.
+class FocalXGBClassifier(OnDevice, XGBClassifier):
+    """XGBClassifier trained with focal loss.
+
+    The model is XGBoost's own logistic model: `predict_proba`, metrics, early stopping, saved files and SHAP
+    values are XGBoost's, and right. After early stopping the booster ends at its best round.
 
     Parameters
     ----------
-    focal_gamma : float, dict or array-like, default=1.0
-        Focusing parameter γ >= 0: how strongly training attends to hard rows. 0 is the log loss, 2 the
-        published value.
-        A dict ``{label: γ}`` or an array in the order of ``classes_`` gives the rows of each class
-        their own. As α, that moves the decision of `predict`, not the probabilities.
-        For many labels a float or a dict ``{0: γ, 1: γ}`` for all, or a list of one for each.
-        (`gamma` remains XGBoost's minimum split loss.)
-    focal_alpha : None, float, str, tuple, dict or array-like, default=None
+    focal_gamma : float, default=1.0
+        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
+        XGBoost's own objective trains; 2 is the published value. (`gamma` remains XGBoost's minimum split loss.)
+    focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
         Class weights α. They move the decision of `predict`, not the probabilities.
 
         - ``None``: no weights.
         - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
         - ``"balanced"``: inverse class frequency, n / (K n_k).
         - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
-        - a dict ``{label: weight}`` or an array of weights in the order of ``classes_``.
-        - for many labels, one of these for all, or a list of one for each; a dict is
-          ``{0: weight, 1: weight}``.
+        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
 
-        Class counts are sums of `sample_weight`. Without `focal_alpha`, `scale_pos_weight` is
-        honoured as the weights (1, scale_pos_weight); both together are refused.
+        Class counts are sums of `sample_weight`. For many labels one α serves all. Without `focal_alpha`,
+        `scale_pos_weight` is honoured as the weights (1, scale_pos_weight); both together are refused.
         (`reg_alpha` remains XGBoost's L1 penalty.)
     margin_loss : None or MarginLoss, default=None
-        The loss; None is the focal loss of `focal_gamma`. `focal_gbm.losses.Poly1Focal` is another, and so is
-        any `focal_gbm.losses.MarginLoss` of your own: each has parameters of its own, and `focal_gamma` is
-        left alone beside it.
-    focal_link : {"focal", "logit"}, default="focal"
-        What is boosted: the focal scores z, which `predict_proba` turns into probabilities, or the log-odds
-        themselves. With "logit" the booster is an ordinary logistic or softmax model, whose own predictions,
-        SHAP values and exported forms are the probabilities. Where a score or a raw prediction is said
-        below, it is then the log-odds.
-    focal_scale : "log-loss" or float, default="log-loss"
-        Multiplies the loss. It changes no minimum, only the size of Hessians beside
-        `min_child_weight`, `reg_lambda` and the like. "log-loss" keeps the meaning that these have for
-        the log loss, see `BinaryFocalLoss.log_loss_scale`; 1.0 is the loss as published.
-    hessian : {"floored", "exact", "majorizing", "expected"} or None, default=None
-        Second derivative handed to XGBoost, see `BinaryFocalLoss.gradient_hessian`. None is "floored".
-    probability : {"posterior", "score"}, default="posterior"
-        What `predict_proba` returns: the probability P(y|x), or the focal score σ(z), which is what
-        the booster alone predicts. Read at prediction time.
+        Another loss in the place of the focal loss of `focal_gamma`, which is then left at its default:
+        `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of your own.
     **kwargs
-        All parameters of `xgboost.XGBClassifier`, unchanged. `objective` is set by this class.
-        `eval_metric` defaults to the focal loss; metrics of probabilities, and callables, see what
-        `predict_proba` returns. `base_score`, if given, replaces the focal start.
+        All parameters of `xgboost.XGBClassifier`, unchanged.
 
     Attributes
     ----------
@@ -84,11 +60,8 @@ class FocalXGBClassifier(XGBFitting):
 
     Notes
     -----
-    The start, the constant that minimises the mean focal loss, is stored in the booster as
-    base_score, so that a saved model loaded with plain xgboost predicts σ(z).
-
-    With ``device="cuda"`` and CuPy installed (the extra ``gpu``), gradients are computed on the device;
-    without CuPy on the CPU, with a warning. Rows, labels and weights may be CuPy's or cuDF's.
+    With ``device="cuda"`` and CuPy installed (the extra ``gpu``), rows, predictions and gradients stay on the
+    device; without CuPy gradients are computed on the CPU, with a warning.
 
     Examples
     --------
@@ -103,41 +76,25 @@ class FocalXGBClassifier(XGBFitting):
     def __init__(
         self,
         *,
-        focal_gamma: Any = ESTIMATOR_GAMMA,
+        focal_gamma: float = DEFAULT_GAMMA,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
-        focal_link: str = "focal",
-        focal_scale: float | str = "log-loss",
-        hessian: str | None = None,
-        probability: str = "posterior",
-        objective: str | None = "binary:logistic",
+        objective: Any = "binary:logistic",
         **kwargs: Any,
     ) -> None:
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.margin_loss = margin_loss
-        self.focal_link = focal_link
-        self.focal_scale = focal_scale
-        self.hessian = hessian
-        self.probability = probability
         super().__init__(objective=objective, **kwargs)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Labels in sorted order."""
-        return self._state().classes
-
-    def set_params(self, **params: Any) -> FocalXGBClassifier:
-        """Set parameters; those that only a fit reads leave a fitted model as it is."""
-        with without_booster(self) as booster:
-            super().set_params(**params)
-        if booster is not None:
-            others = self.get_xgb_params().items()
-            booster.set_param({name: value for name, value in others if name not in DERIVED})
-        return self
+        labels: NDArray[Any] | None = vars(self).get("_labels")
+        return np.arange(self.n_classes_) if labels is None else labels
 
     def get_xgb_params(self) -> dict[str, Any]:
-        """Return the parameters for the booster: XGBoost's, without the focal ones."""
+        """Return the parameters of the booster: XGBoost's, without the focal ones."""
         params = super().get_xgb_params()
         return {name: value for name, value in params.items() if name not in FOCAL_PARAMETERS}
 
@@ -151,8 +108,8 @@ class FocalXGBClassifier(XGBFitting):
         eval_set: Sequence[tuple[Any, ArrayLike]] | None = None,
         verbose: bool | int | None = True,
         xgb_model: xgboost.Booster | str | os.PathLike[str] | xgboost.XGBModel | None = None,
-        sample_weight_eval_set: Sequence[ArrayLike | None] | None = None,
-        base_margin_eval_set: Sequence[ArrayLike | None] | None = None,
+        sample_weight_eval_set: Sequence[ArrayLike] | None = None,
+        base_margin_eval_set: Sequence[ArrayLike] | None = None,
         feature_weights: ArrayLike | None = None,
     ) -> FocalXGBClassifier:
         """Fit the model.
@@ -167,8 +124,7 @@ class FocalXGBClassifier(XGBFitting):
             A weight of k is k copies of the row: in the loss, the start, α and the metrics.
         base_margin, eval_set, verbose, xgb_model, sample_weight_eval_set, base_margin_eval_set, \
 feature_weights
-            As in `XGBClassifier.fit`. `base_margin` is in focal scores; `xgb_model` brings its own
-            start.
+            As in `XGBClassifier.fit`.
 
         Returns
         -------
@@ -179,17 +135,68 @@ feature_weights
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
-        X = as_table(X)
-        plan, target = self._plan_fit(X, y, sample_weight)
-        with xgboost.config_context(verbosity=self.verbosity):
-            previous = previous_booster(xgb_model, plan)
-            data = matrices(
-                self, plan, target, Rows(X, y, sample_weight), base_margin,
-                EvaluationSets(eval_set, sample_weight_eval_set, base_margin_eval_set),
-                feature_weights_of(self, feature_weights), previous,
-            )  # fmt: skip
-            self._train(plan, target, data, self.early_stopping_rounds, verbose, previous)
+        classes, codes = encode(y)
+        sets = eval_set and [
+            (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
+            for i, (rows, labels) in enumerate(eval_set)
+        ]
+        with self._boosts(classes):
+            super().fit(
+                X,
+                codes,
+                sample_weight=sample_weight,
+                base_margin=base_margin,
+                eval_set=sets,
+                verbose=verbose,
+                xgb_model=xgb_model,
+                sample_weight_eval_set=sample_weight_eval_set,
+                base_margin_eval_set=base_margin_eval_set,
+                feature_weights=feature_weights,
+            )
+        self._keep_labels(classes)
         return self
+
+    @contextmanager
+    def _boosts(self, classes: NDArray[Any]) -> Iterator[None]:
+        """Let XGBoost's own `fit` boost with focal loss."""
+        refuse_unknown(self)
+        check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
+        weight = self.scale_pos_weight
+        name, alpha = only_one(
+            {
+                "focal_alpha": self.focal_alpha,
+                "scale_pos_weight": None if weight in (None, 1) else (1.0, weight),
+            },
+            type(self).__name__,
+        )
+        if name == "scale_pos_weight":
+            warn_of_library_weights(self, name, weight, (1.0, weight))
+        vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
+        given = self.callbacks
+        self._boosting = FocalBoosting(
+            self.focal_gamma, in_order_of(alpha, classes, name), self.margin_loss, missing=self.missing
+        )
+        self.callbacks = [self._boosting, *(given or ())]
+        try:
+            yield
+        finally:
+            self.callbacks = given
+            del self._boosting
+
+    def _keep_labels(self, classes: NDArray[Any]) -> None:
+        """Keep the labels, also in the booster, whose file then has them."""
+        if not np.array_equal(classes, np.arange(len(classes))) or classes.dtype.kind not in "iu":
+            self._labels = classes
+        description = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
+        values = classes.tolist()
+        if all(isinstance(value, str | int | float | bool) for value in values):
+            description["classes"] = {"dtype": classes.dtype.str, "values": values}
+        self.get_booster().set_attr(**{ATTRIBUTE: json.dumps(description)})
+
+    def _class_weights(self) -> Any:
+        """Return the α that `predict` decides with, None for the class of the largest probability."""
+        weights = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}").get("class_weights")
+        return None if weights is None or len(set(weights)) == 1 else weights
 
     def predict(
         self,
@@ -200,35 +207,26 @@ feature_weights
         base_margin: ArrayLike | None = None,
         iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
-        """Return the label with the largest focal score; parameters as in `XGBClassifier.predict`.
+        """Return the label that α favours, the most probable one without; parameters as in XGBClassifier.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels, (n_samples, n_labels) zeros and ones for many labels; or float32 focal scores z
-            with ``output_margin=True``.
+            Labels, (n_samples, n_labels) zeros and ones for many labels; or float32 log-odds with
+            ``output_margin=True``.
         """
-        state = self._state()
-        raw = self._raw_prediction(X, validate_features, base_margin, iteration_range)
-        return raw if output_margin else state.decisions(raw)
-
-    def predict_proba(
-        self,
-        X: Any,
-        validate_features: bool = True,
-        base_margin: ArrayLike | None = None,
-        iteration_range: tuple[int, int] | None = None,
-    ) -> FloatArray:
-        """Return class probabilities; parameters as in `XGBClassifier.predict_proba`.
-
-        Returns
-        -------
-        ndarray of float32 of shape (n_samples, n_classes)
-            In the order of `classes_`: the posterior, or σ(z) or softmax(z) with
-            ``probability="score"``. For many labels P(label = 1), of shape (n_samples, n_labels).
-        """
-        self._state()
-        return self._probabilities(self._raw_prediction(X, validate_features, base_margin, iteration_range))
+        weights = self._class_weights()
+        codes = super().predict(
+            X,
+            output_margin=output_margin or weights is not None,
+            validate_features=validate_features,
+            base_margin=base_margin,
+            iteration_range=iteration_range,
+        )
+        if output_margin:
+            return np.asarray(codes)
+        codes = codes if weights is None else decide(codes, weights)
+        return np.asarray(self.classes_[codes.astype(np.intp, copy=False)])
 
     def decision_function(
         self,
@@ -237,80 +235,57 @@ feature_weights
         base_margin: ArrayLike | None = None,
         iteration_range: tuple[int, int] | None = None,
     ) -> FloatArray:
-        """Return focal scores z; `predict` is the class of the largest, or class 1 where z > 0.
+        """Return log-odds.
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples,), or (n_samples, n_classes) for more than two classes,
-        or (n_samples, n_labels)
+        ndarray of float32 of shape (n_samples,), or (n_samples, n_classes) for more than two classes, up to a
+        constant per row, or (n_samples, n_labels)
         """
-        self._state()
-        return self._raw_prediction(X, validate_features, base_margin, iteration_range)
-
-    def save_model(self, fname: str | os.PathLike[str]) -> None:
-        """Save the model in XGBoost's own format, JSON or UBJSON by the name's ending.
-
-        Plain xgboost loads it and predicts σ(z); `load_model` restores the estimator.
-
-        Parameters
-        ----------
-        fname : path
-        """
-        self._state()
-        self._store_state()
-        super().save_model(fname)
-
-    def load_model(self, fname: Any) -> None:
-        """Load a model saved by `save_model` of this class, or by its booster.
-
-        Restores the classes, γ, α and the link; a later `fit` is focal again.
-
-        Parameters
-        ----------
-        fname : path or bytearray
-
-        Raises
-        ------
-        ValueError
-            If the model was not saved by a FocalXGBClassifier, or was damaged: XGBoost, which would
-            crash, is not given such a model. The estimator stays as it was.
-        """
-        name = "The buffer" if isinstance(fname, bytearray) else repr(str(fname))
-        loaded = XGBClassifier(n_jobs=self.n_jobs)
-        try:
-            loaded.load_model(checked_bytes(fname))
-        except (OSError, TypeError, ValueError) as error:  # an XGBoostError is a ValueError
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"{name} cannot be read as a model of XGBoost: {reason}") from error
-        booster = loaded.get_booster()
-        saved = booster.attr(STATE)
-        if saved is None:
-            raise ValueError(
-                f"{name} was not saved by a FocalXGBClassifier: it has no focal_gbm entry. "
-                "Load it with xgboost.XGBClassifier."
-            )
-        state, parameters = state_from_json(saved)
-        # Not the model's objective, start and types of columns, which a later fit would take for the user's
-        # wish.
-        self.booster = loaded.booster
-        self.enable_categorical = loaded.enable_categorical or self.get_params()["enable_categorical"]
-        for name, value in parameters.items():
-            setattr(self, name, value)
-        self._become(booster, state, {})
-
-    def _raw_prediction(
-        self,
-        X: Any,
-        validate_features: bool,
-        base_margin: ArrayLike | None,
-        iteration_range: tuple[int, int] | None,
-    ) -> FloatArray:
-        # of XGBModel: XGBClassifier's would do the same and set the verbosity a second time
-        raw: FloatArray = super(XGBClassifier, self).predict(
-            as_table(X),
+        return self.predict(
+            X,
             output_margin=True,
             validate_features=validate_features,
             base_margin=base_margin,
             iteration_range=iteration_range,
         )
-        return raw
+
+    def save_model(self, fname: str | os.PathLike[str]) -> None:
+        """Save the model in XGBoost's own format, JSON or UBJSON by the ending of the name.
+
+        Plain xgboost loads it and predicts probabilities; `load_model` restores the labels as well.
+
+        Raises
+        ------
+        TypeError
+            If the labels are neither text nor numbers nor booleans, which only a pickle can hold.
+        """
+        if vars(self).get("_labels") is not None and "classes" not in json.loads(
+            self.get_booster().attr(ATTRIBUTE) or "{}"
+        ):
+            raise TypeError(
+                f"Class labels must be strings, numbers or booleans to be saved, got {self._labels.tolist()!r}."
+            )
+        super().save_model(fname)
+
+    def load_model(self, fname: Any) -> None:
+        """Load a model that `save_model` of this class, or its booster, saved; load only what you trust.
+
+        Restores labels, γ, α and `margin_loss`: a later `fit` is focal again.
+
+        Parameters
+        ----------
+        fname : path or bytearray
+        """
+        start = self.base_score
+        super().load_model(fname)
+        self.base_score = start  # the model's, which a later fit would take for the user's wish
+        vars(self).pop("_labels", None)
+        saved = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
+        if "classes" in saved:
+            self._labels = np.array(saved["classes"]["values"], saved["classes"]["dtype"])
+        if "gamma" in saved:
+            self.focal_gamma = DEFAULT_GAMMA if saved["gamma"] is None else saved["gamma"]
+            weights = saved["class_weights"]
+            self.focal_alpha = None if len(set(weights)) == 1 else tuple(weights)
+            self.margin_loss = saved["margin_loss"] and margin_loss_from_dict(saved["margin_loss"])

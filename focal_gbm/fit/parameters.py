@@ -1,0 +1,37 @@
+"""What both estimators say of parameters: those that do not exist, and the library's own class weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focal_gbm._warnings import warn_user
+from focal_gbm.fit.plan import FOCAL_PARAMETERS
+
+
+def refuse_unknown(model: Any) -> None:
+    """Raise on a parameter ``focal_...`` that there is not, which the library would take for one of its own.
+
+    Raises
+    ------
+    TypeError
+        With its name.
+    """
+    unknown = [
+        name
+        for name in model.get_params(deep=False)
+        if name.startswith("focal_") and name not in FOCAL_PARAMETERS
+    ]
+    if unknown:
+        raise TypeError(
+            f"{type(model).__name__} has no parameter {', '.join(unknown)}: those of focal loss are "
+            f"{', '.join(FOCAL_PARAMETERS)}."
+        )
+
+
+def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> None:
+    """Warn that the library's own class weights mean something else here than in the library."""
+    warn_user(
+        f"{name}={value!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, which "
+        f"stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
+        "this is what you want, without this warning."
+    )

@@ -1,0 +1,267 @@
+"""FocalBoosting: the callback that is the whole of the integration with XGBoost.
+
+It boosts each round with our gradient in the place of the booster's own logistic or softmax loss. Raw
+predictions stay log-odds, so that metrics, early stopping, evaluation sets, files and devices are XGBoost's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from scipy.special import expit
+from xgboost import collective
+from xgboost.callback import TrainingCallback
+
+from focal_gbm._validation import FloatArray
+from focal_gbm.fit.objective import softmax_factor
+from focal_gbm.fit.plan import DEFAULT_GAMMA, Plan, check_focal_parameters, count_classes, is_log_loss, plan_of
+from focal_gbm.kernels import Threads, kernel_of
+from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
+from focal_gbm.losses import MarginLoss
+from focal_gbm.xgboost.gpu import KeptPredictions
+from focal_gbm.xgboost.objective import FocalXGBObjective
+from focal_gbm.xgboost.prediction import in_place
+
+#: The attribute of a booster that says how it was trained.
+ATTRIBUTE = "focal_gbm"
+
+#: XGBoost's objectives whose raw predictions are log-odds.
+OBJECTIVES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softmax")
+
+#: XGBoost's `kRtEps`: the least probability that it starts from.
+LEAST_SHARE = 1e-6
+
+
+class FocalBoosting(TrainingCallback):
+    """Boost with focal loss in the place of XGBoost's own logistic or softmax loss.
+
+    It works in ``xgboost.train``, ``xgboost.cv``, ``xgboost.dask.train`` and in a plain
+    ``XGBClassifier(callbacks=[FocalBoosting()])``, with two classes, many classes and many labels. The model is
+    XGBoost's own logistic model: predictions are probabilities, metrics and early stopping are XGBoost's.
+    After early stopping the booster ends at its best round.
+
+    Parameters
+    ----------
+    gamma : float, default=1.0
+        Focusing parameter, 0 <= γ <= 100. 0 without `alpha` is XGBoost's own loss, which then trains.
+    alpha : None, float, str, tuple, dict or array-like, default=None
+        Class weights, as `focal_alpha` of `FocalXGBClassifier`, for the labels 0 to K-1.
+    margin_loss : None or MarginLoss, default=None
+        Another loss in the place of the focal loss of `gamma`, which is then left at its default.
+    rows : CuPy array of shape (n_samples, n_features), default=None
+        The rows trained on where they lie on a CUDA device, in the order of the `DMatrix`: predictions of them
+        then stay there. `FocalXGBClassifier` gives them itself.
+    missing : float, default=nan
+        The value in `rows` that stands for a missing one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In the first round at the latest, naming the parameter.
+
+    Examples
+    --------
+    >>> import xgboost
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm.xgboost import FocalBoosting
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> params = {"objective": "binary:logistic", "max_depth": 2}
+    >>> booster = xgboost.train(params, xgboost.DMatrix(X, y), 20, callbacks=[FocalBoosting(gamma=2.0)])
+    >>> booster.predict(xgboost.DMatrix(X[:2])).round(2)  # probabilities
+    array([0.02, 0.03], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        gamma: float = DEFAULT_GAMMA,
+        alpha: Any = None,
+        margin_loss: MarginLoss | None = None,
+        *,
+        rows: Any = None,
+        missing: float = np.nan,
+    ) -> None:
+        super().__init__()
+        check_focal_parameters(gamma, margin_loss)
+        self.gamma = gamma
+        self.alpha = alpha
+        self.margin_loss = margin_loss
+        self.rows = rows
+        self.missing = missing
+
+    def before_training(self, model: Any) -> Any:
+        """Take the place of `Booster.update`, which `xgboost.train` and `cv` call every round."""
+        for booster in _boosters(model):
+            if booster.num_boosted_rounds():
+                # of the model that training goes on from: predictions would leave out the trees to come
+                booster.set_attr(best_iteration=None, best_score=None)
+            if not is_log_loss(self.gamma, self.alpha, self.margin_loss):
+                booster.update = _Rounds(self, booster).update
+        return model
+
+    def after_training(self, model: Any) -> Any:
+        """Give `Booster.update` back, and end a booster that stopped early at its best round."""
+        for booster in _boosters(model):
+            vars(booster).pop("update", None)
+        return _until_best(model) if isinstance(model, xgboost.Booster) else model
+
+
+def train(
+    params: dict[str, Any],
+    dtrain: xgboost.DMatrix,
+    num_boost_round: int = 10,
+    *,
+    gamma: float = DEFAULT_GAMMA,
+    alpha: Any = None,
+    margin_loss: MarginLoss | None = None,
+    callbacks: Sequence[TrainingCallback] | None = None,
+    **arguments: Any,
+) -> xgboost.Booster:
+    """Train a booster with focal loss: `xgboost.train` with `FocalBoosting`.
+
+    Parameters
+    ----------
+    params : dict
+        XGBoost's. The objective is "binary:logistic" by default, "multi:softprob" with ``num_class``.
+    dtrain : xgboost.DMatrix
+        With labels 0 to K-1.
+    num_boost_round : int, default=10
+    gamma, alpha, margin_loss
+        See `FocalBoosting`.
+    callbacks : sequence of TrainingCallback, default=None
+    **arguments
+        All others of `xgboost.train`.
+
+    Returns
+    -------
+    xgboost.Booster
+        Its predictions are probabilities.
+
+    Examples
+    --------
+    >>> import xgboost
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm.xgboost import train
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> booster = train({"max_depth": 2}, xgboost.DMatrix(X, y), 20, gamma=2.0)
+    >>> booster.predict(xgboost.DMatrix(X[:2])).round(2)
+    array([0.02, 0.03], dtype=float32)
+    """
+    objective = "multi:softprob" if dict(params).get("num_class") else "binary:logistic"
+    boosting = FocalBoosting(gamma, alpha, margin_loss)
+    booster: xgboost.Booster = xgboost.train(
+        {"objective": objective, **dict(params)},
+        dtrain,
+        num_boost_round,
+        callbacks=[boosting, *(callbacks or ())],
+        **arguments,
+    )
+    return booster
+
+
+class _Rounds:
+    """The rounds of one booster: what they need is made in the first, when XGBoost knows the rows."""
+
+    def __init__(self, boosting: FocalBoosting, booster: xgboost.Booster) -> None:
+        self._boosting = boosting
+        self._booster = booster
+        self._kernel: Any = None
+        self._predictions: Any = in_place
+
+    def update(self, dtrain: xgboost.DMatrix, iteration: int, fobj: Any = None) -> None:
+        """Boost one round, as `Booster.update` does."""
+        if fobj is not None:
+            raise ValueError("FocalBoosting is the objective: no other can be given, got obj or a callable.")
+        if self._kernel is None:
+            self._begin(dtrain)
+        gradient, hessian = self._kernel(self._predictions(self._booster, dtrain))
+        self._booster.boost(dtrain, iteration=iteration, grad=gradient, hess=hessian)
+
+    def _begin(self, dtrain: xgboost.DMatrix) -> None:
+        """Make the plan, set the start, and choose what computes gradients."""
+        booster, boosting = self._booster, self._boosting
+        learner = json.loads(booster.save_config())["learner"]
+        kind, n_columns = _problem(learner)
+        labels, weight = _labels_of(dtrain, kind, n_columns)
+        counts = count_classes(labels, weight, 2 if kind == "multilabel" else max(n_columns, 2))
+        shape = (n_columns, 2) if kind == "multilabel" else counts.shape  # a worker of a cluster may have no rows
+        counts = collective.allreduce(np.resize(counts, shape).ravel(), collective.Op.SUM).reshape(shape)
+        plan = plan_of(
+            kind, counts, boosting.gamma, boosting.alpha, boosting.margin_loss, LEAST_SHARE
+        )
+        has_start = learner["learner_model_param"].get("boost_from_average", "1") == "0"  # the user's base_score
+        if booster.num_boosted_rounds() == 0 and not has_start:
+            start = plan.start if kind == "multiclass" else expit(plan.start)
+            booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
+        booster.set_attr(**{ATTRIBUTE: _description(boosting, plan)})
+        parameters = learner["generic_param"]
+        options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
+        if is_cuda(parameters["device"]):
+            self._kernel = cuda_kernel(
+                parameters["device"], _cuda_major(), plan.loss, labels, weight, **options
+            )
+            if self._kernel is not None and boosting.rows is not None:
+                self._predictions = KeptPredictions(self._kernel.cuda, boosting.rows, boosting.missing)
+        if self._kernel is None:
+            threads = Threads(FocalXGBObjective.shared_object, int(parameters["nthread"]))
+            self._kernel = kernel_of(plan.loss, labels, weight, threads=threads, **options)
+
+
+def _boosters(model: Any) -> list[xgboost.Booster]:
+    """Return the booster of `xgboost.train`, or those of the folds of `xgboost.cv`."""
+    return [fold.bst for fold in model.cvfolds] if hasattr(model, "cvfolds") else [model]
+
+
+def _problem(learner: dict[str, Any]) -> tuple[str, int]:
+    """Return the kind of problem and the number of columns of raw predictions."""
+    objective, shape = learner["objective"]["name"], learner["learner_model_param"]
+    if objective not in OBJECTIVES:
+        raise ValueError(
+            f"objective must be one of {', '.join(OBJECTIVES)} with FocalBoosting, which boosts log-odds, got "
+            f"{objective!r}."
+        )
+    if objective.startswith("multi"):
+        return "multiclass", int(shape["num_class"])
+    n_labels = int(shape["num_target"])
+    return ("multilabel", n_labels) if n_labels > 1 else ("binary", 1)
+
+
+def _labels_of(dtrain: xgboost.DMatrix, kind: str, n_columns: int) -> tuple[NDArray[Any], FloatArray | None]:
+    """Return checked labels and weights of a matrix."""
+    labels, weight = dtrain.get_label(), dtrain.get_weight()
+    n_classes = n_columns if kind == "multiclass" else 2
+    codes = labels.astype(np.uint8 if n_classes <= 256 else np.intp)
+    if not (codes == labels).all() or (labels >= n_classes).any():
+        wrong = labels[(codes != labels) | (labels >= n_classes)][0]
+        raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
+    return codes if kind == "multiclass" else codes.view(np.bool_), weight if weight.size else None
+
+
+def _description(boosting: FocalBoosting, plan: Plan) -> str:
+    """Return how a booster was trained, as text."""
+    loss = plan.loss
+    gamma = float(boosting.gamma) if boosting.margin_loss is None else None
+    margin_loss = None if gamma is not None else repr(boosting.margin_loss)
+    return json.dumps({"gamma": gamma, "margin_loss": margin_loss, "class_weights": loss.class_weights})
+
+
+def _cuda_major() -> int | None:
+    """Return the version of CUDA that XGBoost was built with, which CuPy has to have, too."""
+    return next(iter(xgboost.build_info().get("CUDA_VERSION") or ()), None)
+
+
+def _until_best(booster: xgboost.Booster) -> xgboost.Booster:
+    """Return the booster without the rounds after its best one, which only XGBoost's own class leaves out."""
+    best = booster.attr("best_iteration")
+    if best is None or int(best) + 1 >= booster.num_boosted_rounds():
+        return booster
+    if json.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear":
+        return booster  # its rounds change the same coefficients
+    score = booster.attr("best_score")
+    booster = booster[: int(best) + 1]
+    booster.set_attr(best_iteration=best, best_score=score)
+    return booster

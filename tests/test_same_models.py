@@ -1,0 +1,30 @@
+"""The estimators train the models that commit 22e287c trained with focal_link="logit", which data/ holds."""
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+from cases import cases
+
+SAVED = np.load(Path(__file__).parent / "data" / "predictions_22e287c.npz")
+CASES = {case[0]: case[1:] for case in cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_predictions_are_those_of_22e287c(name):
+    library, params, fit, X, y, V, stop = CASES[name]
+    if library == "xgb":
+        from focal_gbm import FocalXGBClassifier
+
+        params = {**params, "early_stopping_rounds": 10} if stop else params
+        model = FocalXGBClassifier(**params).fit(X, y, verbose=False, eval_set=stop and [stop], **fit)
+        atol = 1e-6
+    else:
+        from focal_gbm import FocalLGBMClassifier
+
+        stopping = [lightgbm.early_stopping(10, verbose=False)] if stop else None
+        evaluation = {"eval_X": stop[0], "eval_y": stop[1]} if stop else {}
+        model = FocalLGBMClassifier(**params, verbose=-1).fit(X, y, callbacks=stopping, **evaluation, **fit)
+        atol = 1e-12
+    np.testing.assert_allclose(model.predict_proba(V), SAVED[name], rtol=0, atol=atol)
