@@ -1,0 +1,267 @@
+"""A fit with LightGBM: the objective with its start inside, and the booster that says both when it is written.
+
+LightGBM takes no gradients beside an objective of its own, so that the objective is a callable. Its start is an
+offset inside the objective (no `init_score` that an evaluation set could lack) and goes into the leaves of the
+first trees when the model is written, together with the name of LightGBM's own objective: what `lightgbm.train`
+returns is an ordinary logistic model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.fit.objective import softmax_factor
+from focal_gbm.fit.plan import (
+    DEFAULT_GAMMA,
+    check_focal_parameters,
+    count_classes,
+    is_log_loss,
+    plan_of,
+)
+from focal_gbm.kernels import Threads, kernel_of
+from focal_gbm.lightgbm.metrics import InOrder, NativeMetric, as_list, default_metric, metrics_of
+from focal_gbm.lightgbm.model_text import complete
+from focal_gbm.lightgbm.objective import FocalLGBMObjective
+from focal_gbm.lightgbm.parameters import (
+    METRIC,
+    NUM_CLASS,
+    OBJECTIVE,
+    THREADS,
+    given,
+    given_flag,
+    given_number,
+    is_dart,
+    refuse_parameters,
+)
+from focal_gbm.lightgbm.private import begin
+from focal_gbm.losses import MarginLoss
+
+#: LightGBM's `kEpsilon`: the least probability that it starts from.
+LEAST_SHARE = 1e-15
+
+
+class Boosting:
+    """Objective, start and callback of one fit; made before it, and complete with the first gradient.
+
+    Parameters
+    ----------
+    n_classes : int
+    gamma, alpha, margin_loss
+        As for `train`, α by class code.
+    params : dict
+        LightGBM's.
+    adds_start : bool
+        False where the raw predictions have a start already: `init_score` or a model to go on from.
+    class_counts : ndarray of shape (n_classes,), default=None
+        The weight of each class where the rows at hand are not all, as on a worker of a cluster.
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        gamma: float,
+        alpha: Any,
+        margin_loss: MarginLoss | None,
+        params: dict[str, Any],
+        *,
+        adds_start: bool,
+        class_counts: FloatArray | None = None,
+    ) -> None:
+        self.n_classes = n_classes
+        self.start: FloatArray = np.zeros(1 if n_classes <= 2 else n_classes)
+        self.class_weights: tuple[float, ...] | None = None
+        self._loss = gamma, alpha, margin_loss
+        self._adds_start = adds_start and given_flag(params, ["boost_from_average"], True)[1]
+        self._is_dart = is_dart(params)
+        n_threads = given_number(params, THREADS)[1]
+        self._n_threads = None if n_threads is None else int(n_threads)
+        self._class_counts = class_counts
+        self._kernel: Any = None
+
+    def use_threads(self, n_threads: int) -> None:
+        """Compute gradients on as many threads as LightGBM will use."""
+        self._n_threads = n_threads
+
+    def __deepcopy__(self, memo: Any) -> Boosting:
+        return self  # lightgbm.train deep-copies its parameters, the objective among them
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_kernel": None}
+
+    def objective(self, y_true: NDArray[Any], raw_prediction: FloatArray, weight: Any = None) -> Any:
+        """Return gradient and Hessian in the form that LightGBM's scikit-learn classes call."""
+        if self._kernel is None:
+            self._begin(y_true, weight)
+        return self._kernel(raw_prediction)
+
+    def __call__(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
+        """Return gradient and Hessian in the form that `lightgbm.train` calls."""
+        return self.objective(data.get_label(), raw_prediction, data.get_weight())
+
+    def _begin(self, y_true: NDArray[Any], weight: Any) -> None:
+        kind = "binary" if self.n_classes <= 2 else "multiclass"
+        labels = np.asarray(y_true)
+        codes = labels.astype(np.uint8 if self.n_classes <= 256 else np.intp)
+        n_classes = max(self.n_classes, 2)
+        if not (codes == labels).all() or (labels >= n_classes).any():
+            wrong = labels[(codes != labels) | (labels >= n_classes)][0]
+            raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
+        counts = self._class_counts
+        if counts is None:
+            counts = count_classes(codes, weight, n_classes)
+        plan = plan_of(kind, counts, *self._loss, LEAST_SHARE)
+        self.class_weights = plan.loss.class_weights
+        if self._adds_start:
+            self.start = plan.start
+        self._kernel = kernel_of(
+            plan.loss,
+            codes.view(np.bool_) if kind == "binary" else codes,
+            check_sample_weight(weight, len(codes)),
+            scale=plan.scale,
+            hessian_factor=softmax_factor(FocalLGBMObjective, plan.loss),
+            start=self.start if self.start.any() else None,
+            order=FocalLGBMObjective.order,
+            threads=Threads(FocalLGBMObjective.shared_object, self._n_threads),
+        )
+
+    def complete(self, env: Any) -> None:
+        """Make the booster in training write complete models; LightGBM calls this callback before every round."""
+        if env.iteration == env.begin_iteration:
+            begin(env.model, self._is_dart, env.params)
+            _write_complete(env.model, self)
+
+    complete.before_iteration = True  # type: ignore[attr-defined]
+    complete.order = -1001  # type: ignore[attr-defined]  # before anything else
+
+
+def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
+    """Let a booster in training write complete models, until it becomes one itself.
+
+    At the end `lightgbm.train` reads what the booster writes into the same booster. Functions defined here cannot
+    be pickled: a booster in training that is pickled says so instead of being completed twice.
+    """
+    own = lightgbm.Booster
+    n_classes = boosting.n_classes
+    objective = "binary sigmoid:1" if n_classes <= 2 else f"multiclass num_class:{n_classes}"
+
+    def model_to_string(num_iteration: int | None = None, start_iteration: int = 0, **kwargs: Any) -> str:
+        text = own.model_to_string(booster, num_iteration, start_iteration, **kwargs)
+        return complete(text, boosting.start.tolist() if start_iteration <= 0 else (), objective)
+
+    def save_model(
+        filename: str | Path, num_iteration: int | None = None, start_iteration: int = 0, **kwargs: Any
+    ) -> lightgbm.Booster:
+        text = model_to_string(num_iteration, start_iteration, **kwargs)
+        Path(filename).write_text(text, encoding="utf-8", newline="\n")
+        return booster
+
+    def model_from_string(model_str: str) -> lightgbm.Booster:
+        for name in ("model_to_string", "save_model", "model_from_string"):
+            vars(booster).pop(name, None)
+        return own.model_from_string(booster, model_str)
+
+    vars(booster).update(
+        model_to_string=model_to_string, save_model=save_model, model_from_string=model_from_string
+    )
+
+
+def train(
+    params: dict[str, Any],
+    train_set: lightgbm.Dataset,
+    num_boost_round: int = 100,
+    *,
+    gamma: float = DEFAULT_GAMMA,
+    alpha: Any = None,
+    margin_loss: MarginLoss | None = None,
+    valid_sets: Sequence[lightgbm.Dataset] | None = None,
+    feval: Any = None,
+    init_model: Any = None,
+    keep_training_booster: bool = False,
+    callbacks: Sequence[Callable[..., Any]] | None = None,
+    **arguments: Any,
+) -> lightgbm.Booster:
+    """Train a booster with focal loss, as `lightgbm.train`.
+
+    Parameters
+    ----------
+    params : dict
+        LightGBM's. The objective is "binary" by default, "multiclass" with ``num_class``; metrics are computed
+        on probabilities.
+    train_set : lightgbm.Dataset
+        With labels 0 to K-1.
+    num_boost_round : int, default=100
+    gamma : float, default=1.0
+        Focusing parameter, 0 <= γ <= 100. 0 without `alpha` is LightGBM's own loss, which then trains.
+    alpha : None, float, str, tuple, dict or array-like, default=None
+        Class weights, as `focal_alpha` of `FocalLGBMClassifier`, for the labels 0 to K-1.
+    margin_loss : None or MarginLoss, default=None
+        Another loss in the place of the focal loss of `gamma`, which is then left at its default.
+    valid_sets : list of lightgbm.Dataset, default=None
+    feval : callable or list of callable, default=None
+        Metrics ``(prediction, Dataset)``, which see probabilities.
+    init_model : str, Path or lightgbm.Booster, default=None
+    keep_training_booster : bool, default=False
+        Must be False: only a booster that is done has its start.
+    callbacks : list of callable, default=None
+    **arguments
+        All others of `lightgbm.train`.
+
+    Returns
+    -------
+    lightgbm.Booster
+        Its predictions are probabilities.
+
+    Examples
+    --------
+    >>> import lightgbm
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm.lightgbm import train
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> booster = train({"num_leaves": 4, "verbose": -1}, lightgbm.Dataset(X, y), 20, gamma=2.0)
+    >>> booster.predict(X[:2]).round(1)  # probabilities
+    array([0. , 0.1])
+    """
+    check_focal_parameters(gamma, margin_loss)
+    params = dict(params)
+    n_classes = int(given_number(params, NUM_CLASS, 1)[1])
+    n_classes = n_classes if n_classes > 2 else 2
+    own = "binary" if n_classes == 2 else "multiclass"
+    if is_log_loss(gamma, alpha, margin_loss):
+        if given(params, OBJECTIVE)[1] is None:
+            params["objective"] = own
+        return lightgbm.train(
+            params, train_set, num_boost_round, valid_sets=valid_sets, feval=feval, init_model=init_model,
+            keep_training_booster=keep_training_booster, callbacks=callbacks, **arguments,
+        )  # fmt: skip
+    refuse_parameters(params, n_classes)
+    if keep_training_booster:
+        raise ValueError("keep_training_booster must be False: only a booster that is done has its start.")
+    if is_dart(params) and any(one is train_set for one in valid_sets or ()):
+        raise ValueError(
+            "valid_sets must not hold train_set with boosting='dart': LightGBM drops trees of the model when a "
+            "custom metric asks for its predictions. Give a Dataset of its own with the same rows."
+        )
+    adds_start = init_model is None and train_set.get_init_score() is None
+    boosting = Boosting(n_classes, gamma, alpha, margin_loss, params, adds_start=adds_start)
+    asked = [*as_list(given(params, METRIC, default_metric(n_classes))[1]), *as_list(feval)]
+    own_metrics, metrics = metrics_of(asked, boosting, NativeMetric)
+    for name in (*OBJECTIVE, *METRIC):
+        params.pop(name, None)
+    params.update(objective=boosting, metric=own_metrics or "None")
+    return lightgbm.train(
+        params,
+        train_set,
+        num_boost_round,
+        valid_sets=valid_sets,
+        feval=metrics or None,
+        init_model=init_model,
+        callbacks=[*(callbacks or ()), boosting.complete, InOrder(asked, own_metrics)],
+        **arguments,
+    )

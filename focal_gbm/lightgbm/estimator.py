@@ -1,0 +1,239 @@
+"""FocalLGBMClassifier: LGBMClassifier trained with focal loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+from lightgbm import LGBMClassifier
+from numpy.typing import ArrayLike, NDArray
+
+from focal_gbm.fit.alpha import in_order_of, only_one
+from focal_gbm.fit.labels import encode
+from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
+from focal_gbm.fit.plan import (
+    DEFAULT_GAMMA,
+    FOCAL_PARAMETERS,
+    check_focal_parameters,
+    decide,
+    is_log_loss,
+)
+from focal_gbm.lightgbm.boosting import Boosting
+from focal_gbm.lightgbm.metrics import InOrder, apart, as_list, default_metric, metrics_of
+from focal_gbm.lightgbm.parameters import METRIC, WEIGHTS, given, is_dart, library_weights, refuse_parameters
+from focal_gbm.losses import MarginLoss
+
+
+class FocalLGBMClassifier(LGBMClassifier):
+    """LGBMClassifier trained with focal loss.
+
+    The model is LightGBM's own logistic model: `predict_proba`, early stopping, saved boosters and SHAP values are
+    LightGBM's, and right.
+
+    Parameters
+    ----------
+    focal_gamma : float, default=1.0
+        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
+        LightGBM's own objective trains; 2 is the published value.
+    focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
+        Class weights α. They move the decision of `predict`, not the probabilities.
+
+        - ``None``: no weights.
+        - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
+        - ``"balanced"``: inverse class frequency, n / (K n_k).
+        - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
+        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
+
+        Class counts are sums of `sample_weight`. Without `focal_alpha`, LightGBM's `class_weight`,
+        `is_unbalance` or `scale_pos_weight` is honoured as class weights; two of them are refused.
+    margin_loss : None or MarginLoss, default=None
+        Another loss in the place of the focal loss of `focal_gamma`, which is then left at its default:
+        `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of your own.
+    **kwargs
+        All parameters of `lightgbm.LGBMClassifier`, unchanged. ``boosting_type="rf"`` takes no custom objective
+        and is refused for γ > 0.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from focal_gbm import FocalLGBMClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = FocalLGBMClassifier(n_estimators=20, focal_gamma=2.0, verbose=-1).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (569, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = DEFAULT_GAMMA,
+        focal_alpha: Any = None,
+        margin_loss: MarginLoss | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.margin_loss = margin_loss
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        eval_set: Sequence[tuple[Any, ArrayLike]] | tuple[Any, ArrayLike] | None = None,
+        eval_names: list[str] | None = None,
+        eval_sample_weight: Sequence[ArrayLike | None] | None = None,
+        eval_class_weight: Sequence[Any] | None = None,
+        eval_init_score: Sequence[ArrayLike | None] | None = None,
+        eval_metric: Any = None,
+        feature_name: Any = "auto",
+        categorical_feature: Any = "auto",
+        callbacks: list[Callable[..., Any]] | None = None,
+        init_model: str | Path | lightgbm.Booster | lightgbm.LGBMModel | None = None,
+        *,
+        eval_X: Any = None,
+        eval_y: Any = None,
+    ) -> FocalLGBMClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Whatever LGBMClassifier takes.
+        y : array-like of shape (n_samples,)
+            Labels of any type, of two classes or more. For many labels wrap the estimator in
+            `sklearn.multioutput.MultiOutputClassifier` or `ClassifierChain`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k is k copies of the row: in the loss, the start, α and the metrics.
+        init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_init_score, \
+eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
+            As in `LGBMClassifier.fit`. `init_score` is in log-odds; it replaces the start and is not stored in the
+            model, as in LightGBM.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument or parameter that cannot be honoured.
+        """
+        classes, codes = encode(y)
+        if codes.ndim == 2:
+            raise ValueError(
+                f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model of "
+                f"many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
+            )
+        arguments: dict[str, Any] = {
+            "init_score": init_score,
+            "eval_set": eval_set,
+            "eval_names": eval_names,
+            "eval_sample_weight": eval_sample_weight,
+            "eval_class_weight": eval_class_weight,
+            "eval_init_score": eval_init_score,
+            "eval_metric": eval_metric,
+            "feature_name": feature_name,
+            "categorical_feature": categorical_feature,
+            "callbacks": callbacks,
+            "init_model": init_model,
+        }
+        if eval_X is not None or eval_y is not None:  # LightGBM has them from 4.7 on
+            arguments.update(eval_X=eval_X, eval_y=eval_y)
+        boosting = self._boosting(classes, adds_start=init_score is None and init_model is None)
+        if boosting is None:  # the library's own loss
+            super().fit(X, y, sample_weight, **arguments)
+            return self
+        params = self.get_params(deep=False)
+        asked = [*as_list(eval_metric), *as_list(given(params, METRIC, default_metric(len(classes)))[1])]
+        own, arguments["eval_metric"] = metrics_of(asked, boosting)
+        arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, own)]
+        if is_dart(params):
+            arguments["eval_set"] = apart(eval_set, y)
+        with self._trained_by(boosting, own):
+            super().fit(X, y, sample_weight, **arguments)
+        self._class_weights = boosting.class_weights
+        return self
+
+    def _boosting(self, classes: NDArray[Any], adds_start: bool) -> Boosting | None:
+        """Return what boosts with focal loss, None where LightGBM's own objective trains."""
+        refuse_unknown(self)
+        check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
+        params = self.get_params(deep=False)
+        weights = library_weights(params, classes)
+        name, alpha = only_one({"focal_alpha": self.focal_alpha, **weights}, type(self).__name__)
+        self._class_weights = None
+        if is_log_loss(self.focal_gamma, alpha, self.margin_loss):
+            return None
+        refuse_parameters(params, len(classes))
+        if name != "focal_alpha":
+            warn_of_library_weights(self, name, params[name], alpha)
+        alpha = in_order_of(alpha, classes, name)
+        params = {**params, "num_threads": None}
+        return Boosting(
+            len(classes), self.focal_gamma, alpha, self.margin_loss, params, adds_start=adds_start
+        )
+
+    @contextmanager
+    def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:
+        """Let LightGBM's own `fit` train with an objective and metrics of ours."""
+        class_weight = self.class_weight
+        self.class_weight = None  # part of α
+        self._replaced = {"objective": boosting, "metric": metrics or ["None"]}
+        try:
+            yield
+        finally:
+            self.class_weight = class_weight
+            del self._replaced
+
+    def _process_params(self, stage: str) -> dict[str, Any]:
+        # Private in LightGBM, and the only way to keep our parameters from its booster, which warns of them.
+        params: dict[str, Any] = super()._process_params(stage)
+        for name in (*FOCAL_PARAMETERS, *WEIGHTS):
+            params.pop(name, None)
+        replaced = vars(self).get("_replaced", {})
+        if replaced:
+            replaced["objective"].use_threads(params["num_threads"])
+        return {**params, **replaced}
+
+    def predict(
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the label that α favours, the most probable one without; parameters as in LGBMClassifier.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels; or what LightGBM returns for `raw_score`, `pred_leaf` and `pred_contrib`.
+        """
+        weights = vars(self).get("_class_weights")
+        decides = weights is not None and len(set(weights)) > 1 and not (raw_score or pred_leaf or pred_contrib)
+        result = super().predict(
+            X,
+            raw_score=raw_score or decides,
+            start_iteration=start_iteration,
+            num_iteration=num_iteration,
+            pred_leaf=pred_leaf,
+            pred_contrib=pred_contrib,
+            validate_features=validate_features,
+            **kwargs,
+        )
+        return self.classes_[decide(result, weights)] if decides else result

@@ -1,0 +1,128 @@
+"""LightGBM's parameters: their aliases, and those that cannot be honoured with a custom objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm.fit.alpha import by_label
+from focal_gbm.lightgbm.private import check_device
+
+# LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts.
+OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
+METRIC = ("metric", "metrics", "metric_types")
+BOOSTING = ("boosting", "boost", "boosting_type")
+UNBALANCE = ("is_unbalance", "unbalance", "unbalanced_sets")
+THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
+DEVICE = ("device_type", "device")
+NUM_CLASS = ("num_class", "num_classes")
+POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
+NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
+
+#: The parameters that weight the classes, which the fit turns into α.
+WEIGHTS = (*UNBALANCE, "scale_pos_weight", "class_weight")
+
+#: LightGBM's objectives whose raw predictions are log-odds.
+OBJECTIVES = {"binary": ("binary",), "multiclass": ("multiclass", "softmax")}
+
+
+def given(params: Mapping[str, Any], names: Sequence[str], default: Any = None) -> tuple[str, Any]:
+    """Return (name, value) of the alias that the user set, or the first name and `default`."""
+    for name in names:
+        if params.get(name) is not None:
+            return name, params[name]
+    return names[0], default
+
+
+def given_number(params: Mapping[str, Any], names: Sequence[str], default: Any = None) -> tuple[str, Any]:
+    """Return what `given` does, with a text read as the number that it is, as LightGBM reads it."""
+    name, value = given(params, names, default)
+    if isinstance(value, str):
+        try:
+            return name, float(value)
+        except ValueError:
+            raise ValueError(f"{name} must be a number, got {value!r}.") from None
+    return name, value
+
+
+def given_flag(params: Mapping[str, Any], names: Sequence[str], default: bool) -> tuple[str, bool]:
+    """Return what `given` does, with a text read as LightGBM reads one: "true", "+", "false", "-"."""
+    name, value = given(params, names, default)
+    if isinstance(value, str):
+        known = {"true": True, "+": True, "false": False, "-": False}
+        if value.strip().lower() not in known:
+            raise ValueError(f"{name} must be a boolean, 'true' or 'false', got {value!r}.")
+        return name, known[value.strip().lower()]
+    return name, bool(value)
+
+
+def is_dart(params: Mapping[str, Any]) -> bool:
+    """Say whether trees are dropped from round to round."""
+    return bool(given(params, BOOSTING)[1] == "dart")
+
+
+def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
+    """Raise on a parameter that LightGBM does not honour with a custom objective.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, what was expected and what came.
+    """
+    kind = "binary" if n_classes <= 2 else "multiclass"
+    for name in OBJECTIVE:
+        objective = params.get(name)
+        if objective is not None and objective not in OBJECTIVES[kind]:
+            raise ValueError(
+                f"{name} must be {' or '.join(map(repr, OBJECTIVES[kind]))} or left alone: the focal loss is "
+                f"the objective, got {objective!r}. LGBMClassifier(objective=FocalLGBMObjective(...)) takes a "
+                "focal objective into LightGBM's own estimator."
+            )
+    name, boosting = given(params, BOOSTING)
+    if boosting in ("rf", "random_forest"):
+        raise ValueError(
+            f"{name} must not be {boosting!r}: LightGBM's random forests take no custom objective. "
+            "Use 'gbdt', 'dart' or data_sample_strategy='goss'."
+        )
+    for names in (POSITIVE_BAGGING, NEGATIVE_BAGGING):
+        name, fraction = given_number(params, names, 1.0)
+        if fraction != 1:
+            raise ValueError(
+                f"{name} must be 1, got {fraction!r}: LightGBM ignores it with a custom objective. "
+                "Use subsample (bagging_fraction)."
+            )
+    name, sigmoid = given_number(params, ["sigmoid"], 1.0)
+    if sigmoid != 1:
+        raise ValueError(f"sigmoid must be 1, got {sigmoid!r}: raw predictions are log-odds.")
+    if given_number(params, ["multi_error_top_k"], 1)[1] != 1:
+        raise ValueError("multi_error_top_k must be 1: multi_error is of the most probable class.")
+    name, num_class = given_number(params, NUM_CLASS)
+    if num_class not in (None, max(n_classes, 1)) and (num_class, kind) != (1, "binary"):
+        raise ValueError(f"{name} is the number of classes in y, {n_classes}, got {num_class!r}.")
+    check_device(*given(params, DEVICE))
+
+
+def library_weights(params: Mapping[str, Any], classes: NDArray[Any]) -> dict[str, Any]:
+    """Return LightGBM's own parameters that weight the classes, as values of α; None where not given.
+
+    Parameters
+    ----------
+    params : dict
+    classes : ndarray of shape (n_classes,)
+    """
+    weights: dict[str, Any] = {}
+    by_class = by_label(params.get("class_weight"))
+    if isinstance(by_class, Mapping):  # in scikit-learn a class that is not named has weight 1
+        by_class = {**{label: 1.0 for label in classes.tolist() if label not in by_class}, **by_class}
+    weights["class_weight"] = by_class
+    name, is_unbalance = given_flag(params, UNBALANCE, False)
+    # LightGBM weights the rarer class up by the quotient of the counts, which is "balanced" up to a factor
+    weights[name] = "balanced" if is_unbalance else None
+    name, weight = given_number(params, ["scale_pos_weight"], 1.0)
+    if weight != 1 and len(classes) != 2:
+        raise ValueError(f"scale_pos_weight is for two classes, got {len(classes)}: use focal_alpha.")
+    weights[name] = (1.0, weight) if weight != 1 else None
+    return weights
