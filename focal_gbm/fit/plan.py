@@ -84,6 +84,8 @@ def plan_of(
     alpha_name : str
         What the user calls α.
     """
+    if not class_counts.any():
+        raise ValueError("sample_weight must have at least one positive weight, got all weights zero.")
     counts = class_counts.sum(axis=0) if kind == "multilabel" else class_counts
     weights = resolve_alpha(alpha, np.arange(len(counts)) if classes is None else classes, counts, alpha_name)
     chosen = {"margin_loss": margin_loss} if margin_loss is not None else {"gamma": gamma}

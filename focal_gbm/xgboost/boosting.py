@@ -33,6 +33,12 @@ ATTRIBUTE = "focal_gbm"
 #: XGBoost's objectives whose raw predictions are log-odds.
 OBJECTIVES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softmax")
 
+#: Rows up to which XGBoost's sums of gradients, which it keeps as float32, are exact in float64 where their last bits
+#: are zero: the product with a whole weight up to 2^_SPARE_BITS is then exact as well, and a weight of k is k copies
+#: of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
+_EXACT_ROWS = 1024
+_SPARE_BITS = 3
+
 #: XGBoost's `kRtEps`: the least probability that it starts from.
 LEAST_SHARE = 1e-6
 
@@ -170,6 +176,7 @@ class _Rounds:
         self._boosting = boosting
         self._booster = booster
         self._kernel: Any = None
+        self._copies: Any = None
         self._predictions: Any = in_place
 
     def update(self, dtrain: xgboost.DMatrix, iteration: int, fobj: Any = None) -> None:
@@ -179,6 +186,8 @@ class _Rounds:
         if self._kernel is None:
             self._begin(dtrain)
         gradient, hessian = self._kernel(self._predictions(self._booster, dtrain))
+        if self._copies is not None:
+            gradient, hessian = (_with_spare_bits(array) * self._copies for array in (gradient, hessian))
         self._booster.boost(dtrain, iteration=iteration, grad=gradient, hess=hessian)
 
     def _begin(self, dtrain: xgboost.DMatrix) -> None:
@@ -208,7 +217,16 @@ class _Rounds:
                 self._predictions = KeptPredictions(self._kernel.cuda, boosting.rows, boosting.missing)
         if self._kernel is None:
             threads = Threads(FocalXGBObjective.shared_object, int(parameters["nthread"]))
+            if len(labels) <= _EXACT_ROWS:
+                ones = np.ones(len(labels), np.float32) if weight is None else weight
+                self._copies, weight = ones.reshape(-1, *[1] * (plan.start.size > 1)), None
             self._kernel = kernel_of(plan.loss, labels, weight, threads=threads, **options)
+
+
+def _with_spare_bits(array: FloatArray) -> FloatArray:
+    """Return float32 numbers rounded so that their last bits are zero."""
+    bits = array.view(np.int32) + (1 << (_SPARE_BITS - 1))
+    return (bits & (-1 << _SPARE_BITS)).view(np.float32)
 
 
 def _boosters(model: Any) -> list[xgboost.Booster]:

@@ -96,6 +96,8 @@ class FocalXGBClassifier(OnDevice, XGBClassifier):
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters of the booster: XGBoost's, without the focal ones."""
         params = super().get_xgb_params()
+        if vars(self).get("n_classes_", 2) > 2 and params["objective"] in (None, "binary:logistic"):
+            params["objective"] = "multi:softprob"  # `set_params` hands all of them to a fitted booster
         return {name: value for name, value in params.items() if name not in FOCAL_PARAMETERS}
 
     def fit(
@@ -172,7 +174,7 @@ feature_weights
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
         vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
-        given = self.callbacks
+        given, objective = self.callbacks, self.objective
         self._boosting = FocalBoosting(
             self.focal_gamma, in_order_of(alpha, classes, name), self.margin_loss, missing=self.missing
         )
@@ -180,7 +182,7 @@ feature_weights
         try:
             yield
         finally:
-            self.callbacks = given
+            self.callbacks, self.objective = given, objective  # XGBoost's `fit` writes to the latter
             del self._boosting
 
     def _keep_labels(self, classes: NDArray[Any]) -> None:
@@ -277,9 +279,11 @@ feature_weights
         ----------
         fname : path or bytearray
         """
-        start = self.base_score
+        start, objective = self.base_score, self.objective
         super().load_model(fname)
         self.base_score = start  # the model's, which a later fit would take for the user's wish
+        if self.objective != "multi:softmax":  # which XGBoost's `predict_proba` has to know
+            self.objective = objective
         vars(self).pop("_labels", None)
         saved = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         if "classes" in saved:
