@@ -18,12 +18,13 @@ from xgboost import collective
 from xgboost.callback import TrainingCallback
 
 from focal_gbm._validation import FloatArray
+from focal_gbm._warnings import warn_user
 from focal_gbm.fit.objective import softmax_factor
 from focal_gbm.fit.plan import DEFAULT_GAMMA, Plan, check_focal_parameters, count_classes, is_log_loss, plan_of
 from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.losses import MarginLoss
-from focal_gbm.xgboost.gpu import KeptPredictions
+from focal_gbm.xgboost.gpu import KeptPredictions, keeps_trees
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.prediction import in_place
 
@@ -99,13 +100,18 @@ class FocalBoosting(TrainingCallback):
         self.rows = rows
         self.missing = missing
 
+    @property
+    def is_log_loss(self) -> bool:
+        """Whether the loss is XGBoost's own, which then trains."""
+        return is_log_loss(self.gamma, self.alpha, self.margin_loss)
+
     def before_training(self, model: Any) -> Any:
         """Take the place of `Booster.update`, which `xgboost.train` and `cv` call every round."""
         for booster in _boosters(model):
             if booster.num_boosted_rounds():
                 # of the model that training goes on from: predictions would leave out the trees to come
                 booster.set_attr(best_iteration=None, best_score=None)
-            if not is_log_loss(self.gamma, self.alpha, self.margin_loss):
+            if not self.is_log_loss:
                 booster.update = _Rounds(self, booster).update
         return model
 
@@ -209,12 +215,21 @@ class _Rounds:
         booster.set_attr(**{ATTRIBUTE: _description(boosting, plan)})
         parameters = learner["generic_param"]
         options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
-        if is_cuda(parameters["device"]):
+        if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
             self._kernel = cuda_kernel(
                 parameters["device"], _cuda_major(), plan.loss, labels, weight, **options
             )
-            if self._kernel is not None and boosting.rows is not None:
+            trees = learner["gradient_booster"]
+            keeps = keeps_trees(trees["name"], trees.get("gbtree_train_param", {}).get("process_type", ""))
+            if self._kernel is not None and boosting.rows is not None and keeps:
                 self._predictions = KeptPredictions(self._kernel.cuda, boosting.rows, boosting.missing)
+            elif self._kernel is not None:
+                warn_user(
+                    f"device={parameters['device']!r}: predictions go through main memory in every round, which "
+                    "takes several times as long as the round itself with many rows. They stay on the device for "
+                    "trees of booster='gbtree' where the rows are there: FocalXGBClassifier uploads tables of "
+                    "numbers, and FocalBoosting takes them as rows=."
+                )
         if self._kernel is None:
             threads = Threads(FocalXGBObjective.shared_object, int(parameters["nthread"]))
             if len(labels) <= _EXACT_ROWS:

@@ -13,6 +13,7 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
+from focal_gbm._arrays import on_cpu
 from focal_gbm._validation import FloatArray
 from focal_gbm.fit.alpha import in_order_of, only_one
 from focal_gbm.fit.labels import encode, encode_as
@@ -226,9 +227,9 @@ feature_weights
             iteration_range=iteration_range,
         )
         if output_margin:
-            return np.asarray(codes)
-        codes = codes if weights is None else decide(codes, weights)
-        return np.asarray(self.classes_[codes.astype(np.intp, copy=False)])
+            return codes
+        codes = codes if weights is None else decide(on_cpu(codes), weights)
+        return self.classes_[codes.astype(np.intp, copy=False)]
 
     def decision_function(
         self,
