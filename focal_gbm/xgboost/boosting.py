@@ -40,6 +40,9 @@ OBJECTIVES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softma
 _EXACT_ROWS = 1024
 _SPARE_BITS = 3
 
+#: Before, a start is one number for all columns.
+STARTS_EACH_CLASS = tuple(map(int, xgboost.__version__.split(".")[:2])) >= (3, 1)
+
 #: XGBoost's `kRtEps`: the least probability that it starts from.
 LEAST_SHARE = 1e-6
 
@@ -210,6 +213,11 @@ class _Rounds:
         )
         has_start = learner["learner_model_param"].get("boost_from_average", "1") == "0"  # the user's base_score
         if booster.num_boosted_rounds() == 0 and not has_start:
+            if plan.start.size > 1 and not STARTS_EACH_CLASS:
+                raise ValueError(
+                    f"Many classes and many labels need XGBoost 3.1 or later, which can start each at its own base "
+                    f"rate, got version {xgboost.__version__}."
+                )
             start = plan.start if kind == "multiclass" else expit(plan.start)
             booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
         booster.set_attr(**{ATTRIBUTE: _description(boosting, plan)})
