@@ -1,17 +1,20 @@
 """The losses: mathematics over NumPy arrays, which knows no library and no kernel.
 
-`focal.py` and `poly1.py` are losses of the margin, one file each; `sigmoid.py`, `softmax.py` and
-`per_label.py` make losses of two classes, many classes and many labels of any of them, and `links.py` their
-probabilities.
+`focal.py` and `poly1.py` are losses of the margin, one file each. `loss.py` makes losses of two classes, many
+classes and many labels of any of them, and `log_odds.py` has what they compute.
 """
 
-from focal_gbm.losses.base import HESSIANS, LINKS, Loss
 from focal_gbm.losses.focal import Focal
-from focal_gbm.losses.margin import Margin, MarginLoss
-from focal_gbm.losses.per_label import MultilabelFocalLoss
+from focal_gbm.losses.loss import (
+    HESSIANS,
+    LINKS,
+    BinaryFocalLoss,
+    Loss,
+    MulticlassFocalLoss,
+    MultilabelFocalLoss,
+)
+from focal_gbm.losses.margin import Margin, MarginLoss, check_margin_loss, margin_loss_from_dict
 from focal_gbm.losses.poly1 import Poly1Focal
-from focal_gbm.losses.sigmoid import BinaryFocalLoss
-from focal_gbm.losses.softmax import MulticlassFocalLoss
 
 __all__ = [
     "HESSIANS",
@@ -24,4 +27,6 @@ __all__ = [
     "MulticlassFocalLoss",
     "MultilabelFocalLoss",
     "Poly1Focal",
+    "check_margin_loss",
+    "margin_loss_from_dict",
 ]
