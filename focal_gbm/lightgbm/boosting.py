@@ -40,7 +40,7 @@ from focal_gbm.lightgbm.parameters import (
     is_dart,
     refuse_parameters,
 )
-from focal_gbm.lightgbm.private import begin
+from focal_gbm.lightgbm.private import begin, end
 from focal_gbm.losses import MarginLoss
 
 #: LightGBM's `kEpsilon`: the least probability that it starts from.
@@ -157,6 +157,9 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
     def model_from_string(model_str: str) -> lightgbm.Booster:
         for name in ("model_to_string", "save_model", "model_from_string"):
             vars(booster).pop(name, None)
+        # what `refit`, SHAP and converters go by; LightGBM's own word for a callable is "none"
+        booster.params["objective"] = objective.partition(" ")[0]
+        end(booster)
         return own.model_from_string(booster, model_str)
 
     vars(booster).update(
