@@ -199,7 +199,7 @@ feature_weights
     def _class_weights(self) -> Any:
         """Return the α that `predict` decides with, None for the class of the largest probability."""
         weights = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}").get("class_weights")
-        return None if weights is None or len(set(weights)) == 1 else weights
+        return None if len(set(weights or ())) <= 1 else weights
 
     def predict(
         self,
@@ -292,5 +292,6 @@ feature_weights
         if "gamma" in saved:
             self.focal_gamma = DEFAULT_GAMMA if saved["gamma"] is None else saved["gamma"]
             weights = saved["class_weights"]
-            self.focal_alpha = None if len(set(weights)) == 1 else tuple(weights)
-            self.margin_loss = saved["margin_loss"] and margin_loss_from_dict(saved["margin_loss"])
+            self.focal_alpha = None if len(set(weights or ())) <= 1 else tuple(weights)
+            margin_loss = saved["margin_loss"]
+            self.margin_loss = margin_loss_from_dict(margin_loss) if isinstance(margin_loss, dict) else margin_loss
