@@ -191,7 +191,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         }
         if eval_X is not None or eval_y is not None:  # LightGBM has them from 4.7 on
             arguments.update(eval_X=eval_X, eval_y=eval_y)
-        boosting = self._boosting(classes, adds_start=init_score is None and init_model is None)
+        boosting = self._boosting(classes)
         if boosting is None:  # the library's own loss
             super().fit(X, y, sample_weight, **arguments)
             return self
@@ -206,7 +206,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._class_weights = boosting.class_weights
         return self
 
-    def _boosting(self, classes: NDArray[Any], adds_start: bool) -> Boosting | None:
+    def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
         check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
@@ -221,9 +221,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             warn_of_library_weights(self, name, params[name], alpha)
         alpha = in_order_of(alpha, classes, name)
         params = {**params, "num_threads": None}
-        return Boosting(
-            len(classes), self.focal_gamma, alpha, self.margin_loss, params, adds_start=adds_start
-        )
+        return Boosting(len(classes), self.focal_gamma, alpha, self.margin_loss, params)
 
     @contextmanager
     def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:
