@@ -76,7 +76,7 @@ class Boosting:
         self._loss = gamma, alpha, margin_loss
         self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
         self._n_threads: int | None = None
-        self._class_counts = class_counts
+        self.class_counts = class_counts
         self._kernel: Any = None
 
     def __deepcopy__(self, memo: Any) -> Boosting:
@@ -99,8 +99,9 @@ class Boosting:
         if not (codes == labels).all() or (labels >= n_classes).any():
             wrong = labels[(codes != labels) | (labels >= n_classes)][0]
             raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
-        counts = self._class_counts
+        counts = self.class_counts
         if counts is None:
+            weight = check_sample_weight(weight, len(codes))
             counts = count_classes(codes, weight, n_classes)
         plan = plan_of(kind, counts, *self._loss, LEAST_SHARE)
         self.class_weights = plan.loss.class_weights
@@ -109,7 +110,7 @@ class Boosting:
         self._kernel = kernel_of(
             plan.loss,
             codes.view(np.bool_) if kind == "binary" else codes,
-            check_sample_weight(weight, len(codes)),
+            weight,
             scale=plan.scale,
             hessian_factor=softmax_factor(FocalLGBMObjective, plan.loss),
             start=self.start if self.start.any() else None,

@@ -170,7 +170,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
-        classes, codes = encode(y)
+        classes, codes = self._encode(y)
         if codes.ndim == 2:
             raise ValueError(
                 f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model of "
@@ -219,6 +219,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """Labels in sorted order."""
         codes: NDArray[Any] = super().classes_  # raises before a fit
         return vars(self).get("_labels", codes)
+
+    def _encode(self, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return classes and codes; a worker of a cluster knows the classes of all rows."""
+        return encode(y)
 
     def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""

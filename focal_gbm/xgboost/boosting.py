@@ -223,6 +223,10 @@ class _Rounds:
             start = plan.start if kind == "multiclass" else expit(plan.start)
             booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
         booster.set_attr(**{ATTRIBUTE: _description(boosting, plan.loss.class_weights)})
+        if not len(labels):  # on a worker of a cluster: XGBoost's predictions then have no columns either
+            nothing = np.empty(plan.loss.raw_shape(0), np.float32)
+            self._kernel = lambda raw_prediction: (nothing, nothing)
+            return
         parameters = learner["generic_param"]
         options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
         if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
