@@ -11,10 +11,10 @@ looked up by T. What is searched for in a row is the number x of its first class
 
     x = T + log(1 / (1-p)),     log Σ V exp(y) + x = 0     over the others, which says that Σ p = 1.
 
-For the first class T, ``E = exp(-s x) p a / t'`` and u are looked up by x, T less its limit κ x. The limit s is
-1 where t' goes to 0 with q, as that of the log loss does, and else 0. All functions are then constant beyond
-the ends of the tables. In units of ``exp(T_first)``, B is ``W exp(y)`` for the others and ``E exp((s-1) x)``
-for the first, and A is proportional to ``α exp(-t) B``.
+For the first class T, ``E = exp(-s x) p a / t'`` and u are looked up by x, T less its limit κ x. The limit s
+is 1 where t' goes to 0 with q, as that of the log loss does, and else 0. All functions are then constant
+beyond the ends of the tables. In units of ``exp(T_first)``, B is ``W exp(y)`` for the others and
+``E exp((s-1) x)`` for the first, and A is proportional to ``α exp(-t) B``.
 """
 
 from __future__ import annotations
@@ -141,23 +141,18 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     of_others = _table(others, lowest, highest / rate)
     ends = Margin(np.append(reach, -math.log(len(alpha) - 1.0) - 1.0))  # p of the first is at least 1/K
     x = loss.link_term(ends) / rate + ends.minus_log_q
-    # Errors of T are absolute, those of E relative, and u can cross 0
-    sizes = np.array([[1.0], [0.0], [1.0]]), np.array([[1.0], [np.inf], [np.inf]])
-    of_first = _table(first, x[-1], _end(first, x[:-1], 1, *sizes), *sizes)
+    of_first = _table(first, x[-1], _end(first, x[:-1], 1, _size_of_first), _size_of_first)
     if of_others is None or of_first is None:
         return None
-    most = float(
-        of_others.cubics[:, 0, 0].max()
-    )  # the search then begins where no class has more than a half
-    at_a_half = 0.5 * math.exp(-loss.link_term(Margin(np.zeros(1)))[0] / rate)
-    if at_a_half < _LEAST_SHARE * most:
+    most = float(of_others.cubics[:, 0, 0].max())  # the search begins where no class has more than a half
+    if others(loss.link_term(Margin(np.zeros(1))) / rate)[0, 0] < _LEAST_SHARE * most:
         return None
     factor = g * math.exp(highest) / (certain.p * certain.q)[1] / rate
     return Tables((of_others, of_first), (rate, term_slope, share_slope, most), alpha * factor)
 
 
 def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
-    """Return the margins at which the link term is given, or one beyond those of a table where it is larger."""
+    """Return the margins at which the link term is given, a larger one than those of a table at most."""
     high = np.full_like(term, 2.0 * _MOST_OF_OTHERS)
     target = np.minimum(term, loss.link_term(Margin(high)))
 
@@ -168,32 +163,25 @@ def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
     return increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
 
 
-def _end(
-    function: Function,
-    candidates: FloatArray,
-    sign: int,
-    least: FloatArray | float = _NOTHING,
-    most: FloatArray | float = math.inf,
-) -> float:
+def _size_of_first(values: FloatArray) -> FloatArray:
+    """Return what errors of T, E and u are relative to: 1 for T; u can cross 0."""
+    return np.stack([np.ones(values.shape[1]), np.abs(values[1]), np.maximum(np.abs(values[2]), 1.0)])
+
+
+def _end(function: Function, candidates: FloatArray, sign: int, size: Function = np.abs) -> float:
     """Return the first of some arguments beyond which all functions are constant, or infinity."""
     value = function(candidates)
     change = np.abs(value - function(candidates - sign * _LAST_STEP))
-    flat = change <= _FLAT * np.clip(np.abs(value), least, most)
+    flat = change <= _FLAT * size(value)
     flat |= (np.abs(value) < _NOTHING) | (np.abs(value) > _ALL)
     is_end = flat.all(axis=0)
     return float(candidates[is_end.argmax()]) if is_end.any() else math.inf
 
 
-def _table(
-    function: Function,
-    low: float,
-    high: float,
-    least: FloatArray | float = _NOTHING,
-    most: FloatArray | float = math.inf,
-) -> Table | None:
+def _table(function: Function, low: float, high: float, size: Function = np.abs) -> Table | None:
     """Return functions as a table, with steps that are short enough, or None if these are too many.
 
-    Errors are relative to the size of a function, within `least` and `most`.
+    Errors are relative to the `size` of the values.
     """
     if not math.isfinite(high - low):
         return None
@@ -209,9 +197,8 @@ def _table(
         cubic = slope[:, :-1] + slope[:, 1:] - 2.0 * rise
         cubics = np.stack([node[:, :-1], slope[:, :-1], rise - slope[:, :-1] - cubic, cubic], axis=-1)
         found = cubics @ (0.5 ** np.arange(4))
-        size = np.clip(np.abs(middle), least, most)
         tolerance = min(_TOLERANCE, _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit)
-        if (np.abs(found - middle) <= tolerance * size).all():
+        if (np.abs(found - middle) <= tolerance * np.maximum(size(middle), _NOTHING)).all():
             with np.errstate(over="ignore"):  # a weight too large for float32 makes the first gradient raise
                 return Table(first, per_unit, np.ascontiguousarray(cubics.swapaxes(0, 1), dtype=np.float32))
     return None
