@@ -203,7 +203,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             super().fit(X, codes, sample_weight, **arguments)
         else:
             params = self.get_params(deep=False)
-            asked = [*as_list(eval_metric), *as_list(given(params, METRIC, default_metric(len(classes)))[1])]
+            metric = as_list(given(params, METRIC, default_metric(len(classes)))[1])
+            asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
             own, arguments["eval_metric"] = metrics_of(asked, boosting)
             arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]
             if is_dart(params):

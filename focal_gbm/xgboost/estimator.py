@@ -185,8 +185,7 @@ feature_weights
 
     def _keep_labels(self, classes: NDArray[Any]) -> None:
         """Keep the labels, also in the booster, whose file then has them."""
-        if not np.array_equal(classes, np.arange(len(classes))) or classes.dtype.kind not in "iu":
-            self._labels = classes
+        self._labels = classes
         description = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         values = classes.tolist()
         if all(isinstance(value, str | int | float | bool) for value in values):
