@@ -130,7 +130,7 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
         """Return the fitted estimator for data of one machine."""
         self.get_booster()  # raises before `fit`
         local = FocalXGBClassifier()
-        state: dict[str, Any] = self.__getstate__()
+        state: Any = self.__getstate__()
         local.__dict__.update(state)
         del local.coll_cfg
         return local
