@@ -11,7 +11,7 @@ import sklearn
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import StratifiedShuffleSplit
-from sklearn.utils import Bunch, ClassifierTags, _safe_indexing, column_or_1d, get_tags, indexable
+from sklearn.utils import ClassifierTags, _safe_indexing, assert_all_finite, column_or_1d, get_tags, indexable
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -172,7 +172,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         """Return what of the parameters is for the estimator's `fit`, and what for the splitter."""
         if sklearn.get_config()["enable_metadata_routing"]:
             routed = process_routing(self, "fit", **params)
-            return dict(routed.estimator.fit), dict(routed.get("splitter", Bunch(split={})).split)
+            return dict(routed.estimator.fit), dict(routed.get("splitter", {"split": {}})["split"])
         groups = params.pop("groups", None)
         if groups is not None and not hasattr(self.validation, "split"):
             raise ValueError(f"groups needs a splitter that reads them, got validation={self.validation!r}.")
@@ -206,6 +206,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
 
     def _split(self, X: Any, y: Any, params: dict[str, Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows to train on and the rows to stop on; raise where a class is missing from either."""
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         labels = column_or_1d(y)
         classes, counts = np.unique(labels, return_counts=True)
@@ -287,11 +288,11 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return who is asked for metadata: the estimator's `fit`, and the splitter if there is one."""
-        router = MetadataRouter(owner=self)
-        router.add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        fit = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=fit)
         if hasattr(self.validation, "split"):
-            mapping = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=self.validation, method_mapping=mapping)
+            split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.validation, method_mapping=split)
         return router
 
     def __sklearn_tags__(self) -> Any:
