@@ -76,6 +76,14 @@ class Table(NamedTuple):
     per_unit: int  #: steps in one unit of the argument
     cubics: NDArray[np.float32]  #: of shape (n_steps, n_functions, 4), the constant first
 
+    def at(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the first function and its slope, as compiled code has them."""
+        inside = np.clip(x * self.per_unit, self.first, self.first + len(self.cubics))
+        step = np.minimum(np.floor(inside), self.first + len(self.cubics) - 1)
+        u = inside - step
+        c0, c1, c2, c3 = np.moveaxis(self.cubics[(step - self.first).astype(np.intp), 0], -1, 0)
+        return c0 + u * (c1 + u * (c2 + u * c3)), (c1 + u * (2.0 * c2 + 3.0 * u * c3)) * self.per_unit
+
 
 class Tables(NamedTuple):
     """What compiled code takes for a loss; see the head of this module."""

@@ -16,16 +16,15 @@ from focal_gbm.kernels import compiled, cpu, kernel_of
 from focal_gbm.losses import Focal
 
 FOLDER = Path(focal_gbm.kernels.__file__).parent
-#: Those of CMakeLists.txt, and every warning an error.
-OPTIONS = (
-    "-O3 -std=c11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIC -Wall -Wextra -Werror".split()
-)
+#: Those of CMakeLists.txt; every warning is an error.
+OPTIONS = ("-O3", "-std=c11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 
 def build(compiler, target, *options):
     """Build the library with the instructions that every processor has."""
     sources = [str(FOLDER / name) for name in ("run.c", "kernel.c")]
-    command = [compiler, *OPTIONS, "-DENTRY=entry_baseline", *options, *sources, "-o", str(target)]
+    command = [compiler, *OPTIONS, *WARNINGS, "-DENTRY=entry_baseline", *options, *sources, "-o", str(target)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
@@ -75,6 +74,7 @@ def test_every_level_compiles(compiler, level, flags, tmp_path):
         missing(compiler, f"no {compiler}")
     if compiled.level() is None or len(compiled.LEVELS) < 3:
         missing("kernel", "installed without a C compiler")
-    command = [compiler, *OPTIONS, f"-DENTRY=entry_{level}", *flags, "-c", str(FOLDER / "kernel.c")]
-    result = subprocess.run([*command, "-o", str(tmp_path / "kernel.o")], capture_output=True, text=True)
+    files = "-c", str(FOLDER / "kernel.c"), "-o", str(tmp_path / "kernel.o")
+    command = [compiler, *OPTIONS, *WARNINGS, f"-DENTRY=entry_{level}", *flags, *files]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

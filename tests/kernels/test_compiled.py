@@ -1,4 +1,4 @@
-"""The compiled kernel is the losses in NumPy, to the rounding of float32: every loss, kind, instruction set."""
+"""The compiled kernel is the losses in NumPy to the rounding of float32: losses, kinds, instruction sets."""
 
 import multiprocessing
 import os

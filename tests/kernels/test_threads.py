@@ -20,7 +20,7 @@ PATHS = {
     "lightgbm": os.path.join(os.path.dirname(lightgbm.__file__), "lib", "lib_lightgbm.so"),
 }
 
-#: Processors, OMP_NUM_THREADS, OMP_THREAD_LIMIT, CPUs of a quota, the booster's parameter, threads of XGBoost.
+#: Processors, OMP_NUM_THREADS, OMP_THREAD_LIMIT, CPUs of a quota, the parameter, and the threads of XGBoost.
 RULES = [
     (64, 64, 2**31 - 1, 64, None, 64),
     (64, 64, 2**31 - 1, 2, None, 2),  # a container
@@ -107,7 +107,8 @@ before = len(os.listdir("/proc/self/task"))
 X = np.random.default_rng(0).normal(size=(100_000, 3)).astype(np.float32)
 xgboost.train({"nthread": n_jobs}, xgboost.DMatrix(X, X[:, 0] > 0, nthread=n_jobs), 1)
 used = len(os.listdir("/proc/self/task")) - before + 1
-print(used, Threads(os.path.join(os.path.dirname(xgboost.__file__), "lib", "libxgboost.so"), n_jobs).n_threads)
+path = os.path.join(os.path.dirname(xgboost.__file__), "lib", "libxgboost.so")
+print(used, Threads(path, n_jobs).n_threads)
 """
 
 #: In a mount namespace of its own, a file that says: one CPU.
@@ -125,9 +126,7 @@ def count(n_jobs, *before, **environment):
     return [int(number) for number in result.stdout.split()]
 
 
-needs_proc = pytest.mark.skipif(
-    not os.path.isdir("/proc/self/task"), reason="the system does not list threads"
-)
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are not listed here")
 
 
 @needs_proc
