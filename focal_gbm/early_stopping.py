@@ -97,7 +97,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     True
     """
 
-    # `fit` hands both on: who wants them is for `estimator` and `validation` to say
+    # `fit` passes both on: `estimator` and `validation` say which of them they request
     __metadata_request__fit: ClassVar = {"sample_weight": UNUSED, "groups": UNUSED}
 
     def __init__(
