@@ -4,8 +4,8 @@ Repeated stratified 3-fold on every binary table. Models of the library's own lo
 same settings (the library's defaults), the same early-stopping split and the same patience; each stops on its
 own loss. Prints, per table, the log loss of `predict_proba` over the library's and the difference in average
 precision, and writes both to results/probabilities_KIND.json. Many classes: the mean average precision of
-each against the rest, and one more contestant, whose γ FocalSearchCV chooses by log loss on the rows that the
-others are fitted on.
+each against the rest, and one more contestant, whose γ a grid search with early stopping chooses by log loss
+on the rows that the others are fitted on.
 
     FOCAL_GBM_DATA=folder/of/csv python benchmarks/probabilities.py [--kind multiclass] [--repeats 4]
 """
@@ -23,9 +23,10 @@ import xgboost
 from _report import write
 from _tables import tables_of
 from sklearn.metrics import average_precision_score, log_loss
-from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
+from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, train_test_split
 
-from focal_gbm import FocalLGBMClassifier, FocalSearchCV, FocalXGBClassifier
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm.early_stopping import EarlyStoppingClassifier
 
 ROUNDS, PATIENCE = 500, 30
 
@@ -45,7 +46,7 @@ FOCAL = {
 }
 
 #: The contestant whose γ is found on the fitting rows, and what it chooses from.
-SEARCHED, SEARCHED_GRID = "γ searched", {"focal_gamma": [0.0, 0.5, 1.0, 2.0]}
+SEARCHED, SEARCHED_GRID = "γ searched", {"estimator__focal_gamma": [0.0, 0.5, 1.0, 2.0]}
 
 
 def fit(library: str, contestant: str, learning_rate: float | None, X, y, X_stop, y_stop, seed: int):
@@ -58,11 +59,9 @@ def fit(library: str, contestant: str, learning_rate: float | None, X, y, X_stop
         model = kind(**quiet, n_estimators=ROUNDS, random_state=seed)
         if learning_rate is not None:
             model.set_params(learning_rate=learning_rate)
-        search = FocalSearchCV(
-            model, SEARCHED_GRID, scoring="neg_log_loss", cv=3, early_stopping_rounds=PATIENCE,
-            validation_fraction=0.25, refit=False, random_state=seed,
-        )  # fmt: skip
-        focal = search.fit(X, y).best_params_
+        early = EarlyStoppingClassifier(model, validation=0.25, rounds=PATIENCE, random_state=seed)
+        search = GridSearchCV(early, SEARCHED_GRID, scoring="neg_log_loss", cv=3, refit=False).fit(X, y)
+        focal = {"focal_gamma": search.best_params_["estimator__focal_gamma"]}
     if library == "xgboost":
         kind = FocalXGBClassifier if focal else xgboost.XGBClassifier
         if not focal:
