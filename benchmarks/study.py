@@ -268,6 +268,8 @@ def of_pairs(rows: list[Row]) -> list[Row]:
 def besides(results: pd.DataFrame, known: dict[str, Problem]) -> list[Row]:
     """Return rounds and costs over the log loss's, with default trees: geometric means over the tables."""
     two = [name for name, problem in known.items() if problem.n_classes == 2]
+    if not two:
+        return []
     columns = ["rounds", "cost, threshold chosen", "cost, threshold by arithmetic"]
     mean = untuned(results[results.table.isin(two)]).groupby(["library", "contestant", "table"], sort=False)
     logs = np.log(mean[columns].mean())
@@ -332,7 +334,7 @@ def report(known: list[Problem], default_trees: bool) -> None:
         "better on",
         "Wilcoxon p",
     ]
-    print(pd.DataFrame(pairs)[columns].round(4).to_string(index=False))
+    print(pd.DataFrame(pairs, columns=columns).round(4).to_string(index=False))
     write("study", "study.py" + " --default-trees" * default_trees, rows)
 
 

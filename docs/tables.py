@@ -3,349 +3,244 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 GENERATED = Path(__file__).parent / "_generated"
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
+CONTESTANTS = (
+    "focal γ=0.5", "focal γ=1", "focal γ=2", "focal γ tuned", "focal γ and trees tuned", "class weights",
+    "undersampling",
+)  # fmt: skip
+
+#: A log loss below it is that of a nearly separable table.
+NEARLY_SEPARABLE = 0.02
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def load(name: str) -> tuple[pd.DataFrame, str]:
     """Return the rows of a result, and a line that says where they come from."""
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     versions = ", ".join(f"{package} {result['versions'][package]}" for package in LIBRARIES)
-    source = f"`benchmarks/{result['command']}`, {versions}, {result['machine']}."
-    return pd.DataFrame(result["rows"]), source
+    measured = f"`benchmarks/{result['command']}` at {result.get('revision', '22e287c')}"
+    source = f"{measured}, {versions}, {result['machine']}."
+    return pd.DataFrame(result["rows"]), " ".join([source, result.get("note", "")]).strip()
 
 
-def markdown(header: list[str], rows: list[list[str]], source: str) -> str:
+def part(name: str) -> tuple[pd.DataFrame, str]:
+    """Return the rows of one part of the study, without the columns of the others."""
+    frame, source = load("study")
+    return frame[frame["part"] == name].dropna(axis="columns", how="all"), source
+
+
+def markdown(header: list[str], rows: list[list[str]], source: str = "") -> str:
     """Return a table in Markdown."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", source, ""])
 
 
-def probabilities(name: str) -> str:
-    """Return the log loss of scores and posteriors over the library's own, for each γ."""
-    frame, source = load(name)
-    frame = frame[frame["contestant"].str.fullmatch(r"γ=[\d.]+")]
-    n_tables = frame["table"].nunique()
-    header = [
-        "",
-        *(f"{library}, {gamma}" for library in LIBRARIES.values() for gamma in frame["contestant"].unique()),
-    ]
-    rows = {"log loss of the raw score": [], "**log loss of `predict_proba`**": [], "average precision": []}
-    for library in LIBRARIES:
-        for gamma in frame["contestant"].unique():
-            some = frame[(frame["library"] == library) & (frame["contestant"] == gamma)]
-            raw, posterior, precision = rows.values()
-            raw.append(f"{gmean(some['ratio of the raw score']):.2f}")
-            posterior.append(f"**{gmean(some['log loss ratio']):.2f}**")
-            precision.append(f"{some['AP difference'].mean():+.3f}")
-    over = "Over the library's own loss" + (
-        f", the geometric mean of {n_tables} tables; average precision: mean difference. "
-        if n_tables > 1
-        else f", on {frame['table'].iloc[0]}; average precision: difference. "
-    )
-    return markdown(header, [[label, *values] for label, values in rows.items()], over + source)
-
-
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-RATIO = "of the library's round"
-QUANTITIES = ("loss", "gradient", "Hessian", "probability", "start")
-
-
 def power(value: float) -> str:
-    """Return two digits, without the zeros that fill an exponent."""
-    if 0.01 <= value < 100:
-        return f"{value:.2g}"
-    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:.1e}")
-
-
-def accuracy() -> str:
-    """Return the largest relative error of every formula of ours, for each γ."""
-    frame, source = load("accuracy_of_derivatives")
-    ours = frame[frame["contestant"] == "focal_gbm"]
-    gammas = ours["gamma"].unique()
-    rows = []
-    for (dtype, formula), some in ours.groupby(["dtype", "formula"], sort=False):
-        for quantity in QUANTITIES:
-            errors = some[some["quantity"] == quantity.lower()].set_index("gamma")["error"]
-            if len(errors):
-                rows.append([f"{quantity}, {formula}", dtype, *(power(errors[gamma]) for gamma in gammas)])
-    rows.sort(key=lambda row: row[1], reverse=True)
-    return markdown(["formula", "type", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
-
-
-def accuracy_of_peers() -> str:
-    """Return how far the derivatives of others are right, gradient / Hessian."""
-    frame, source = load("accuracy_of_derivatives")
-    frame = frame[frame["right_up_to"].notna() & ~frame["contestant"].str.contains("clipped")]
-    header, rows = ["", "type"], []
-    for gamma in (0.5, 2):
-        header += [f"γ={gamma}: relative error", "right up to", "not finite"]
-    for (dtype, name), some in frame.groupby(["dtype", "contestant"], sort=False):
-        known = some["version"].iloc[0]
-        cells = [f"{name} {known}" if isinstance(known, str) else name, dtype]
-        for gamma in (0.5, 2):
-            pair = some[some["gamma"] == gamma].sort_values("quantity")  # gradient, Hessian
-            cells += [
-                " / ".join(map(power, pair["error"])),
-                " / ".join(f"{margin:g}" for margin in pair["right_up_to"]),
-                " / ".join(f"{count:g}" for count in pair["not_finite"]),
-            ]
-        rows.append(cells)
-    rows.sort(key=lambda row: row[1], reverse=True)
-    return markdown(header, rows, source)
+    """Return one digit and its power of ten."""
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:.0e}") if value else "0"
 
 
 def case_name(case: str) -> str:
     """Return rows, features and classes as people read them."""
-    n_rows, n_features, n_classes = map(int, case.split("x"))
-    power = len(str(n_rows)) - 1
-    leading = "" if n_rows == 10**power else f"{n_rows // 10**power}·"
+    size, plus, share = case.partition("+")
+    n_rows, n_features, n_classes = map(int, size.split("x"))
+    exponent = len(str(n_rows)) - 1
+    leading = "" if n_rows == 10**exponent else f"{n_rows // 10**exponent}·"
     classes = "" if n_classes == 2 else f", {n_classes} classes"
-    return f"{leading}10{str(power).translate(SUPERSCRIPTS)} × {n_features}{classes}"
+    stopping = f", {share} evaluated" if plus else ""
+    return f"{leading}10{str(exponent).translate(SUPERSCRIPTS)} × {n_features}{classes}{stopping}"
+
+
+def ratios(trees: str = "tuned", kind: str = "two classes") -> pd.DataFrame:
+    """Return log loss over that of the log loss contestant; rows are tables and libraries."""
+    frame, _ = part("table")
+    frame = frame[(frame["contest"] == "log loss") & (frame["trees"] == trees) & (frame["kind"] == kind)]
+    mean = frame.pivot_table(index=["table", "library"], columns="contestant", values="mean", sort=False)
+    return mean.div(mean["log loss"], axis=0).assign(own=mean["log loss"])
+
+
+def ordinary_and_separable() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the mean ratio of both libraries, of ordinary tables and of those that are nearly separable."""
+    of_table = np.exp(np.log(ratios()).groupby("table", sort=False).mean())
+    is_separable = of_table["own"] < NEARLY_SEPARABLE
+    return of_table[~is_separable], of_table[is_separable]
+
+
+def study_tables() -> str:
+    """Return log loss over the log loss's, table by table, XGBoost / LightGBM."""
+    _, source = load("study")
+    about = part("ran")[0].set_index("table")["about"]
+    names = ["focal γ=0.5", "focal γ=1", "focal γ=2", "class weights", "undersampling"]
+    found = ratios()
+    rows = []
+    for table in found.index.unique("table"):
+        pair = found.loc[table].loc[list(LIBRARIES)]
+        cells = [" / ".join(f"{ratio:.2f}" for ratio in pair[name]) for name in names]
+        rows.append([f"`{table}`, {about[table]}", *cells])
+    return markdown(["log loss, ratio, XGBoost / LightGBM", *names], rows, source)
+
+
+def study_pairs() -> str:
+    """Return everybody against the log loss, both libraries: the tables are the units."""
+    pairs, source = part("pair")
+    pairs = pairs[(pairs["trees"] == "tuned") & (pairs["library"] == "both")].set_index(
+        ["contest", "contestant"]
+    )
+    rows = []
+    for name in CONTESTANTS:
+        cells = []
+        for contest in ("log loss", "average precision"):
+            row = pairs.loc[(contest, name)]
+            chances = " / ".join(f"{100 * row[f'P {how}']:.0f}" for how in ("worse", "level", "better"))
+            size = (
+                f"{row['median ratio']:.3f}" if contest == "log loss" else f"{row['median difference']:+.3f}"
+            )
+            cells += [size, f"{row['better on']:.0f}", f"{row['Wilcoxon p']:.2f}", chances]
+        rows.append([name, *cells])
+    of = f"better on, of {int(pairs['tables'].iloc[0])}"
+    header = ["", "log loss, ratio", of, "p", "worse / level / better, %"]
+    header += ["average precision, difference", of, "p", "worse / level / better, %"]
+    return markdown(header, rows, "Medians of the tables. " + source)
+
+
+def study_untuned() -> str:
+    """Return everybody with default trees and no choosing, against the log loss."""
+    pairs, source = part("pair")
+    pairs = pairs[pairs["trees"] == "default"].set_index(["contest", "contestant", "library"])
+    rows = []
+    for name in pairs.index.get_level_values("contestant").unique():
+        cells = []
+        for library in LIBRARIES:
+            loss, ranking = (pairs.loc[(c, name, library)] for c in ("log loss", "average precision"))
+            cells += [f"{loss['median ratio']:.3f}", f"{ranking['median difference']:+.3f}"]
+        rows.append([name, *cells])
+    header = [
+        f"{title}, {what}" for title in LIBRARIES.values() for what in ("log loss", "average precision")
+    ]
+    return markdown(["", *header], rows, "Medians of the tables: ratio, difference. " + source)
+
+
+def study_many() -> str:
+    """Return log loss of many classes over the log loss's."""
+    _, source = load("study")
+    frame, _ = part("table")
+    is_of = (
+        (frame["kind"] == "many classes") & (frame["contest"] == "log loss") & (frame["trees"] == "default")
+    )
+    mean = frame[is_of].pivot_table(
+        index=["table", "library"], columns="contestant", values="mean", sort=False
+    )
+    names = ["focal γ=0.5", "focal γ=1", "focal γ=2", "class weights, full"]
+    rows = []
+    for table in mean.index.unique("table"):
+        pair = mean.loc[table].loc[list(LIBRARIES)]
+        cells = [" / ".join(f"{r:.3f}" for r in pair[name] / pair["log loss"]) for name in names]
+        own = " / ".join(f"{loss:.3f}" for loss in pair["log loss"])
+        rows.append([f"`{table.removesuffix(' all classes')}`", own, *cells])
+    return markdown(["XGBoost / LightGBM", "the log loss", *names], rows, source)
+
+
+def hand_written() -> str:
+    """Return what one would read as the probability, by hand and here, over the library's own loss."""
+    frame, source = load("hand_written")
+    real = frame[~frame["table"].str.startswith("rare")]
+    columns = [name for name in real.columns if name.endswith("over own")]
+    rows = []
+    for name in [one for one in real["contestant"].unique() if one != "own loss"]:
+        of = real[real["contestant"] == name].set_index("library")
+        own = real[real["contestant"] == "own loss"].set_index("library")
+        cells = [" / ".join(f"{gmean(of.loc[lib, column]):.2f}" for lib in LIBRARIES) for column in columns]
+        rounds = " / ".join(
+            f"{gmean(of.loc[lib, 'rounds'] / own.loc[lib, 'rounds']):.2f}" for lib in LIBRARIES
+        )
+        rows.append([name, *cells, rounds])
+    header = ["γ=2, XGBoost / LightGBM", *columns, "rounds, over own"]
+    about = f"Geometric means of {real['table'].nunique()} tables. "
+    return markdown(header, rows, about + source)
 
 
 def fit_time() -> str:
     """Return the time of a fit over the library's own, with the range of the turns."""
     frame, source = load("fit_time_vs_library")
-    frame["order"] = [tuple(map(int, case.split("x")[::-1])) for case in frame["case"]]
-    losses = ("γ=0", "γ=2")
-    header = [
-        "rows × features",
-        "threads",
-        *(f"{library}, {loss}" for library in LIBRARIES.values() for loss in losses),
-    ]
+    frame["order"] = [tuple(map(int, case.partition("+")[0].split("x")[::-1])) for case in frame["case"]]
     rows = []
-    for _, some in frame.sort_values(["order", "threads"]).groupby(["case", "threads"], sort=False):
-        cells = [case_name(some["case"].iloc[0]), str(some["threads"].iloc[0])]
+    grouped = frame.sort_values(["order", "case", "threads"]).groupby(["case", "threads"], sort=False)
+    for (case, threads), some in grouped:
+        of = some.set_index("library")
+        cells = []
         for library in LIBRARIES:
-            for loss in losses:
-                row = some[(some["library"] == library) & (some["loss"] == loss)].iloc[0]
-                spread = (
-                    f" [{row['ratio, lowest']:.2f}, {row['ratio, highest']:.2f}]" if row["turns"] > 1 else ""
-                )
-                cells.append(f"{row['ratio']:.2f}{spread}")
-        rows.append(cells)
-    return markdown(header, rows, on_each(frame, source))
-
-
-def on_each(frame: pd.DataFrame, source: str) -> str:
-    """Return where a result comes from whose rows are of several machines."""
+            spread = f" [{of['ratio, lowest'][library]:.2f}, {of['ratio, highest'][library]:.2f}]"
+            cells.append(f"{of['ratio'][library]:.2f}" + (spread if of["turns"][library] > 1 else ""))
+        rows.append([case_name(case), str(threads), *cells, some["revision"].iloc[0]])
     machines = frame.groupby("threads")["machine"].first()
     said = "; ".join(f"{threads} threads: {machine}" for threads, machine in machines.items())
-    return f"{source.rpartition(', x86')[0]}. {said}."
-
-
-def memory() -> str:
-    """Return the memory of a fit above the library's own."""
-    frame, source = load("memory")
-    rows = [
-        [
-            f"{LIBRARIES[row['library']]}, {case_name(row['case'])}",
-            *(
-                f"{row[key]:g}"
-                for key in ("library MiB", "focal MiB", "bytes a row", "bytes a row and class")
-            ),
-        ]
-        for row in frame.to_dict("records")
-    ]
-    return markdown(["", "own loss, MiB", "γ=2, MiB", "bytes a row", "a row and class"], rows, source)
-
-
-def round_profile() -> str:
-    """Return the parts of a round."""
-    frame, source = load("round_profile")
-    header = ["", *(f"{n} threads, ms [quartiles]" for n in sorted(frame["threads"].unique()))]
-    header += [f"{n} threads, {RATIO}" for n in sorted(frame["threads"].unique())]
-    rows = []
-    for (library, part), some in frame.groupby(["library", "part"], sort=False):
-        by_threads = some.set_index("threads")
-        parts = [by_threads.loc[n] for n in sorted(frame["threads"].unique())]
-        rows.append(
-            [
-                f"{library}, {part}",
-                *(f"{row['ms']:.3g} [{row['p25']:.3g}, {row['p75']:.3g}]" for row in parts),
-                *(f"{row[RATIO]:.3f}" for row in parts),
-            ]
-        )
-    return markdown(header, rows, on_each(frame, source))
+    header = ["γ=2, rows × features", "threads", *LIBRARIES.values(), "measured at"]
+    return markdown(header, rows, f"{source} {said}.")
 
 
 def gpu() -> str:
     """Return fits on a CUDA device over the library's own."""
     frame, source = load("gpu")
     fits = frame[(frame["part"] == "fit") & frame["seconds"].notna()]
-    losses = [loss for loss in fits["loss"].unique() if loss != "own loss"]
     rows = []
     for (case, kind), some in fits.groupby(["case", "kind"], sort=False):
-        by_loss = some.set_index("loss")
-        cells = [f"{case_name(case)}, {kind}", f"{by_loss['seconds']['own loss']:.2f}"]
-        for loss in losses:
-            cells.append(f"{by_loss['over own'][loss]:.2f}" if loss in by_loss.index else "")
-        rows.append(cells)
-    header = ["100 rounds", "own loss, s", *losses]
-    return markdown(header, rows, f"{frame['name'].dropna().iloc[0]}. {source}")
-
-
-def gpu_lightgbm() -> str:
-    """Return a round of LightGBM's CUDA tree method."""
-    frame, source = load("gpu")
-    frame = frame[frame["part"].str.startswith("LightGBM")]
-    rows = [
-        [row["loss"], f"{row['ms']:.1f}", f"{row['ms objective']:.1f}", f"{row['over own']:.2f}"]
-        for row in frame.to_dict("records")
-    ]
-    threads = f"5·10⁶ × 28, {frame['threads'].iloc[0]:.0f} threads of the CPU. "
-    header = ["", "a round, ms", "of it the objective, ms", "over own"]
-    return markdown(header, rows, threads + source)
-
-
-def gpu_kernels() -> str:
-    """Return milliseconds of the CUDA kernels."""
-    frame, source = load("gpu")
-    frame = frame[frame["part"] == "kernel"]
-    rows = [
-        [
-            f"{row['rows'] // 10**6:g}·10⁶ rows, {row['classes']:g} classes, γ={row['gamma']:g}, "
-            f"{row['link']} link",
-            f"{row['ms']:.2f}",
-            f"{row['ms mean focal loss']:.2f}",
-            f"{row['kernel / copy']:.2f}",
-        ]
-        for row in frame.to_dict("records")
-    ]
-    header = ["", "gradient and Hessian, ms", "mean loss, ms", "bandwidth, of a copy's"]
-    return markdown(header, rows, source)
-
-
-def predict_time() -> str:
-    """Return the time of predict_proba over the library's own."""
-    frame, source = load("predict_time")
-    rows = [
-        [
-            f"{LIBRARIES[row['library']]}, {row['classes']} classes, "
-            f"{row['rows']} row{'s' * (row['rows'] > 1)}",
-            f"{1e3 * row['library seconds']:{'.0f' if row['rows'] > 1 else '.2f'}}",
-            *(
-                f"{row[loss]:.2f} [{row[f'{loss}, p10']:.2f}, {row[f'{loss}, p90']:.2f}]"
-                for loss in ("γ=0", "γ=2")
-            ),
-            f"{row['link seconds'] / row['library seconds']:.1%}",
-        ]
-        for row in frame.to_dict("records")
-    ]
-    return markdown(["", "own loss, ms", "γ=0", "γ=2", "the link alone"], rows, source)
-
-
-def shared_cores() -> str:
-    """Return the time of a fit on shared cores, with threads that spin and with threads that sleep."""
-    frame, source = load("shared_cores")
-    rows = [
-        [
-            f"{LIBRARIES[row['library']]}, {row['loss']}",
-            *(
-                f"{row[f'{policy} seconds']:.1f} [{row[f'{policy} seconds, longest']:.1f}]"
-                for policy in ("default", "passive")
-            ),
-        ]
-        for row in frame.to_dict("records")
-    ]
-    load_ = f"{frame['rows'].iloc[0]:,} rows, 100 rounds; load of the machine {frame['load'].median():g}. "
-    header = ["seconds, median [longest]", "as it comes", "`OMP_WAIT_POLICY=passive`"]
-    return markdown(header, rows, load_ + source)
-
-
-def kernel() -> str:
-    """Return nanoseconds a row of the objective and of others."""
-    frame, source = load("kernel")
-    rows = [[row["contestant"], f"{row['ns']:.3g}"] for row in frame.to_dict("records")]
-    return markdown(["", "ns a row"], rows, source)
-
-
-def links() -> str:
-    """Return log loss and average precision of the logit link beside the focal link."""
-    result = json.loads((RESULTS / "links.json").read_text(encoding="utf-8"))
-    frame = pd.DataFrame(result["geometric_means"])
-    gammas = frame["gamma"].unique()
-    quantities = {
-        "log loss, quotient": ("over_focal", "over_focal_error", ".3f"),
-        "average precision, difference": (
-            "average_precision_difference", "average_precision_error", "+.3f",
-        ),
-    }  # fmt: skip
-    rows = []
-    for quantity, (key, error, form) in quantities.items():
-        for (classes, library), some in frame[frame["link"] == "logit"].groupby(["classes", "library"]):
-            by_gamma = some.set_index("gamma")
-            cells = [f"{by_gamma[key][g]:{form}} ± {by_gamma[error][g]:.3f}" for g in gammas]
-            rows.append([f"{quantity}, {library}, {classes} classes", *cells])
-    for path in sorted(RESULTS.glob("links_*.json")):  # single tables, with more folds
-        alone = json.loads(path.read_text(encoding="utf-8"))
-        of_link = pd.DataFrame(alone["tables"]).query("link == 'logit'")
-        for library, some in of_link.groupby("library"):
-            by_gamma = some.set_index("gamma")
-            cells = [f"{by_gamma.over_focal[g]:.3f} ± {by_gamma.over_focal_error[g]:.3f}" for g in gammas]
-            table, folds = (
-                alone["options"]["only"].removesuffix("_mc").removesuffix("_adbench"),
-                by_gamma.folds.iloc[0],
-            )
-            rows.append([f"log loss, quotient, {library}, {table} alone, {folds} folds", *cells])
-    options = " ".join(f"--{name} {result['options'][name]}" for name in ("repeats", "folds"))
-    n_tables = len({row["table"] for row in result["tables"]})
-    source = f"Logit over focal link, the mean over {n_tables} tables. `benchmarks/links.py {options}`."
-    return markdown(["", *(f"γ={gamma:g}" for gamma in gammas)], rows, source)
+        of = some.set_index("loss")
+        cells = [f"{of['seconds']['own loss']:.2f}", f"{of['over own']['γ=2']:.2f}"]
+        rows.append([f"{case_name(case)}, {kind}", *cells])
+    return markdown(
+        ["100 rounds", "own loss, s", "γ=2, ratio"], rows, f"{frame['name'].dropna().iloc[0]}. {source}"
+    )
 
 
 def leaving() -> str:
-    """Return how far predictions of a model of the logit link are from predict_proba, elsewhere."""
+    """Return how far predictions from the saved file are from predict_proba, elsewhere."""
     frame, source = load("leaving")
-
-    def cell(difference: float | None) -> str:
-        return "" if difference is None else power(difference) if difference else "0"
-
     columns = [(library, classes) for library in LIBRARIES.values() for classes in ("two", "many")]
-    found = frame.set_index(["tool", "library", "classes"])["difference"]
+    found: dict[Any, float] = frame.set_index(["tool", "library", "classes"])["difference"].to_dict()
     rows = [
-        [tool, *(cell(found.get((tool, *column))) for column in columns)] for tool in frame["tool"].unique()
+        [tool, *(power(found[(tool, *column)]) if (tool, *column) in found else "" for column in columns)]
+        for tool in frame["tool"].unique()
     ]
-    header = ["", *(f"{library}, {classes} classes" for library, classes in columns)]
+    header = ["from the file", *(f"{library}, {classes} classes" for library, classes in columns)]
     return markdown(header, rows, "Largest difference from `predict_proba`. " + source)
+
+
+def versions() -> str:
+    """Return the oldest versions, of pyproject.toml."""
+    text = PYPROJECT.read_text(encoding="utf-8")
+    python = re.search(r'requires-python = ">=([\d.]+)"', text)[1]  # type: ignore[index]
+    dependencies = text.partition("\ndependencies = [")[2].partition("\n]")[0]
+    named = dict(re.findall(r'"([a-z-]+)>=([\d.]+)"', dependencies))
+    rows = [["Python", python]]
+    titles = {**LIBRARIES, "scikit-learn": "scikit-learn", "numpy": "NumPy", "scipy": "SciPy"}
+    rows += [[title, named[package]] for package, title in titles.items()]
+    return markdown(["", "oldest"], rows)
+
+
+TABLES = (
+    study_tables, study_pairs, study_untuned, study_many, hand_written, fit_time, gpu, leaving, versions,
+)  # fmt: skip
 
 
 def write(app: object) -> None:
     """Write all tables."""
     GENERATED.mkdir(exist_ok=True)
-    for table in (
-        accuracy,
-        accuracy_of_peers,
-        fit_time,
-        gpu,
-        gpu_kernels,
-        gpu_lightgbm,
-        memory,
-        round_profile,
-        predict_time,
-        shared_cores,
-        kernel,
-        links,
-        leaving,
-    ):
+    for table in TABLES:
         (GENERATED / f"{table.__name__}.md").write_text(table(), encoding="utf-8")
-    for kind in ("binary", "multiclass"):
-        text = probabilities(f"probabilities_{kind}")
-        (GENERATED / f"probabilities_{kind}.md").write_text(text, encoding="utf-8")
-    from tables_of_study import all_tables  # which takes this module's functions
-
-    for name, text in all_tables().items():
-        (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-def setup(app: object) -> dict[str, bool]:
+def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
     app.connect("builder-inited", write)
     return {"parallel_read_safe": True}
