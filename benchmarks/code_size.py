@@ -1,35 +1,29 @@
-"""Claim: the package is small. Lines of code, the longest files and functions, the most complex functions.
+"""Claim: the package is small. Lines of code, tests and words; what a fit passes; public names and parameters.
 
-Lines of code are those that are left without docstrings, comments and blank lines, of the Python files of
-focal_gbm without `compare/` and `cli.py`, which are programs on top of it; C and CUDA are counted apart.
-Complexity is cyclomatic, as Ruff's rule C901 counts it. Needs git and the extra `dev`.
+Lines of code are those that are left without docstrings, comments and blank lines, `compare/` and `cli.py` apart. A fit
+passes the functions of the package that Python calls in it, and their files.
 
-    python benchmarks/code_size.py [--before REVISION] [--longest 5]
+    python benchmarks/code_size.py [--before FOLDER]    # a checkout of another revision, for a second column
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
-import tarfile
-import tempfile
 import tokenize
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = "focal_gbm"
-NOT_COUNTED = ("compare/", "cli.py")
-
-#: What the design allows; the two files that check the grammar of saved models may be more complex.
-MOST_FILE, MOST_FUNCTION, MOST_COMPLEX = 400, 60, 20
-MODEL_CHECKERS = ("model_file.py", "_lightgbm_check.py", "_xgboost_check.py")
+PROGRAMS = ("compare/", "cli.py")
 
 #: Tokens that are no code.
 _NO_CODE = {
@@ -38,26 +32,8 @@ _NO_CODE = {
 }  # fmt: skip
 
 
-class Named(NamedTuple):
-    """A number of a file or function."""
-
-    value: int
-    name: str
-
-
-@dataclass(frozen=True)
-class Size:
-    """The numbers of one state of the package, each list with the largest first."""
-
-    code: int
-    other: int
-    files: list[Named]
-    functions: list[Named]
-    complexity: list[Named]
-
-
-def code_lines(source: str) -> set[int]:
-    """Return the numbers of the lines that hold code."""
+def code_lines(source: str) -> int:
+    """Return the number of lines of Python that hold code."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in _NO_CODE:
@@ -67,7 +43,7 @@ def code_lines(source: str) -> set[int]:
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
                 lines.difference_update(range(first.lineno, (first.end_lineno or 0) + 1))
-    return lines
+    return len(lines)
 
 
 def c_lines(source: str) -> int:
@@ -76,86 +52,112 @@ def c_lines(source: str) -> int:
     return sum(bool(re.sub(r"//.*", "", line).strip()) for line in without.splitlines())
 
 
-def functions_of(source: str, path: str) -> list[Named]:
-    """Return the lines of code of every function, those of the functions inside it among them."""
-    lines = code_lines(source)
-    return [
-        Named(len(lines & set(range(node.lineno, (node.end_lineno or 0) + 1))), f"{path}:{node.name}")
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-
-
-def complexity_of(package: Path, counted: list[str]) -> list[Named]:
-    """Return the cyclomatic complexity of every function."""
-    command = [
-        sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "C901",
-        "--config", "lint.mccabe.max-complexity=0", "--output-format", "json", "--exit-zero",
-        *(str(package / path) for path in counted),
-    ]  # fmt: skip
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    named = []
-    for one in found:
-        name, value = re.match(r"`(.+)` is too complex \((\d+) > 0\)", one["message"]).groups()
-        path = Path(one["filename"]).resolve().relative_to(package.resolve())
-        named.append(Named(int(value), f"{path}:{name}"))
-    return named
-
-
-def measure(package: Path) -> Size:
-    """Return the numbers of a package in a folder."""
-    sources = {
-        path.relative_to(package).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(package.rglob("*.py"))
+def sizes(root: Path) -> dict[str, Any]:
+    """Return lines and words of a checkout."""
+    package = root / "focal_gbm"
+    code: dict[str, int] = {}
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        folder = "compare and cli" if name.startswith(PROGRAMS) else name.partition("/")[0]
+        folder = folder if not folder.endswith(".py") else "files beside the folders"
+        code[folder] = code.get(folder, 0) + code_lines(path.read_text(encoding="utf-8"))
+    c = sum(c_lines(p.read_text(encoding="utf-8")) for p in package.rglob("*") if p.suffix in (".c", ".h", ".cu"))
+    pages = [p for p in (root / "docs").rglob("*.md") if not {"_build", "_generated"} & set(p.parts)]
+    return {
+        "lines of Python, all": sum(code.values()),
+        "lines of Python without compare and cli": sum(n for name, n in code.items() if name != "compare and cli"),
+        **{f"lines of Python, {name}": lines for name, lines in sorted(code.items())},
+        "lines of C and CUDA": c,
+        "lines of tests": sum(len(p.read_text("utf-8").splitlines()) for p in (root / "tests").rglob("*.py")),
+        "lines of benchmarks": sum(len(p.read_text("utf-8").splitlines()) for p in (root / "benchmarks").glob("*.py")),
+        "words of docs and README": sum(
+            len(p.read_text("utf-8").split()) for p in [*pages, root / "README.md"]
+        ),
     }
-    sources = {path: text for path, text in sources.items() if not path.startswith(NOT_COUNTED)}
-    others = [path for path in package.rglob("*") if path.suffix in (".c", ".h", ".cu")]
-    return Size(
-        sum(len(code_lines(source)) for source in sources.values()),
-        sum(c_lines(path.read_text(encoding="utf-8")) for path in others),
-        _largest(Named(source.count("\n"), path) for path, source in sources.items()),
-        _largest(one for path, source in sources.items() for one in functions_of(source, path)),
-        _largest(complexity_of(package, list(sources))),
-    )
 
 
-def at_revision(revision: str) -> Size:
-    """Return the numbers of the package as git has it at a revision."""
-    archive = subprocess.run(
-        ["git", "archive", revision, PACKAGE], cwd=ROOT, check=True, capture_output=True
-    ).stdout
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
-        return measure(Path(folder) / PACKAGE)
+def interface() -> dict[str, Any]:
+    """Return the numbers of public names and of parameters that the estimators add."""
+    import focal_gbm
+
+    found = {"public names of focal_gbm": len(focal_gbm.__all__)}
+    for name, library in (("FocalXGBClassifier", "xgboost"), ("FocalLGBMClassifier", "lightgbm")):
+        own = getattr(importlib.import_module(library), name.removeprefix("Focal"))().get_params()
+        found[f"parameters that {name} adds"] = len(set(getattr(focal_gbm, name)().get_params()) - set(own))
+    return found
 
 
-def report(title: str, size: Size, longest: int) -> None:
-    """Print the numbers."""
-    print(f"{title}: {size.code:,} lines of Python, {size.other:,} of C and CUDA, {len(size.files)} files")
-    complex_ = [one for one in size.complexity if not one.name.partition(":")[0].endswith(MODEL_CHECKERS)]
-    for what, named, most in (
-        (f"files of more than {MOST_FILE} lines in all", size.files, MOST_FILE),
-        (f"functions of more than {MOST_FUNCTION} lines of code", size.functions, MOST_FUNCTION),
-        (f"functions of a complexity above {MOST_COMPLEX}, without model checkers", complex_, MOST_COMPLEX),
-    ):
-        print(f"  {sum(one.value > most for one in named)} {what}")
-        for one in named[:longest]:
-            print(f"    {one.value:>5}  {one.name}")
+def passed(fit: Any) -> set[tuple[str, str]]:
+    """Return (file, function) of the package for all that Python calls in a fit."""
+    import focal_gbm
+
+    package = str(Path(focal_gbm.__file__).parent)
+    calls: set[tuple[str, str]] = set()
+
+    def see(frame: Any, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(package) and not code.co_name.startswith("<"):
+            name = getattr(code, "co_qualname", f"{code.co_name}:{code.co_firstlineno}")
+            calls.add((code.co_filename.removeprefix(package), name))
+
+    fit()  # what is only done once a process
+    sys.setprofile(see)
+    try:
+        fit()
+    finally:
+        sys.setprofile(None)
+    return calls
 
 
-def _largest(named) -> list[Named]:
-    return sorted(named, reverse=True)
+def walks() -> dict[str, Any]:
+    """Return how many functions and files a fit passes."""
+    import lightgbm
+    from sklearn.datasets import make_classification
+
+    from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+    warnings.simplefilter("ignore")
+    X, y = make_classification(3000, 8, weights=[0.9], random_state=0)
+    a, b, c, d = X[:2000], X[2000:], y[:2000], y[2000:]
+    params = {"focal_gamma": 2.0, "n_estimators": 5, "n_jobs": 1}
+    if "focal_link" in FocalXGBClassifier().get_params():
+        params["focal_link"] = "logit"
+    stopping = {"callbacks": [lightgbm.early_stopping(3, verbose=False)], "eval_X": b, "eval_y": d}
+    fits = {
+        "XGBoost": lambda: FocalXGBClassifier(**params).fit(a, c),
+        "XGBoost, stopped early": lambda: FocalXGBClassifier(**params, early_stopping_rounds=3).fit(
+            a, c, eval_set=[(b, d)], verbose=False
+        ),
+        "LightGBM": lambda: FocalLGBMClassifier(**params, verbose=-1).fit(a, c),
+        "LightGBM, stopped early": lambda: FocalLGBMClassifier(**params, verbose=-1).fit(a, c, **stopping),
+    }
+    found = {}
+    for name, fit in fits.items():
+        calls = passed(fit)
+        found[f"functions that a fit passes, {name}"] = len(calls)
+        found[f"files that a fit passes, {name}"] = len({file for file, _ in calls})
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--before", help="a revision of git to count beside the working tree")
-    parser.add_argument("--longest", type=int, default=5, help="how many of the largest are named")
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--before", type=Path, help="a checkout of another revision")
+    parser.add_argument("--json", action="store_true", help="print this revision's numbers as JSON")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.before:
-        report(arguments.before, at_revision(arguments.before), arguments.longest)
-    report("working tree", measure(ROOT / PACKAGE), arguments.longest)
+    if arguments.json:
+        print(json.dumps({**sizes(arguments.root), **interface(), **walks()}))
+        return
+    columns = []
+    for root in filter(None, (arguments.before, ROOT)):
+        environment = {**os.environ, "PYTHONPATH": str(root.resolve())}
+        command = [sys.executable, str(Path(__file__).resolve()), "--json", "--root", str(root.resolve())]
+        output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=root)
+        columns.append(json.loads(output.stdout.splitlines()[-1]))
+    names = dict.fromkeys(name for column in columns for name in column)
+    for name in names:
+        print(f"{name:<60}" + "".join(f"{column.get(name, '-'):>10}" for column in columns))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import xgboost
 from needs import missing
-
-from focal_gbm.xgboost import margins
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
@@ -28,7 +25,6 @@ TYPES = {
     "int": np.int32,
     "long long": np.int64,
     "unsigned char": np.uint8,
-    "Class": np.float32,
 }
 
 
@@ -178,6 +174,10 @@ class XGBoostsFunctions:
 
 def let_xgboost_take_stand_ins(monkeypatch):
     """Let XGBoost make matrices of these arrays without a device, and predict for them; return the arrays."""
+    import xgboost
+
+    from focal_gbm.xgboost import margins
+
     taken = []
 
     def on_cpu(make):

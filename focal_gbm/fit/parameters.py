@@ -16,11 +16,9 @@ def refuse_unknown(model: Any) -> None:
     TypeError
         With its name.
     """
-    unknown = [
-        name
-        for name in model.get_params(deep=False)
-        if name.startswith("focal_") and name not in FOCAL_PARAMETERS
-    ]
+    # not by `get_params`: that of XGBoost draws from a `random_state` that is a generator
+    names = [*vars(model), *(vars(model).get("kwargs") or ())]
+    unknown = [name for name in names if name.startswith("focal_") and name not in FOCAL_PARAMETERS]
     if unknown:
         raise TypeError(
             f"{type(model).__name__} has no parameter {', '.join(unknown)}: those of focal loss are "

@@ -40,7 +40,7 @@ from focal_gbm.lightgbm.parameters import (
     is_dart,
     refuse_parameters,
 )
-from focal_gbm.lightgbm.private import begin
+from focal_gbm.lightgbm.private import begin, end
 from focal_gbm.losses import MarginLoss
 
 #: LightGBM's `kEpsilon`: the least probability that it starts from.
@@ -57,8 +57,6 @@ class Boosting:
         As for `train`, α by class code.
     params : dict
         LightGBM's.
-    adds_start : bool
-        False where the raw predictions have a start already: `init_score` or a model to go on from.
     class_counts : ndarray of shape (n_classes,), default=None
         The weight of each class where the rows at hand are not all, as on a worker of a cluster.
     """
@@ -70,19 +68,17 @@ class Boosting:
         alpha: Any,
         margin_loss: MarginLoss | None,
         params: dict[str, Any],
-        *,
-        adds_start: bool,
         class_counts: FloatArray | None = None,
     ) -> None:
         self.n_classes = n_classes
         self.start: FloatArray = np.zeros(1 if n_classes <= 2 else n_classes)
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
-        self._adds_start = adds_start and given_flag(params, ["boost_from_average"], True)[1]
+        self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
         self._is_dart = is_dart(params)
         n_threads = given_number(params, THREADS)[1]
         self._n_threads = None if n_threads is None else int(n_threads)
-        self._class_counts = class_counts
+        self.class_counts = class_counts
         self._kernel: Any = None
 
     def use_threads(self, n_threads: int) -> None:
@@ -95,35 +91,32 @@ class Boosting:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_kernel": None}
 
-    def objective(self, y_true: NDArray[Any], raw_prediction: FloatArray, weight: Any = None) -> Any:
-        """Return gradient and Hessian in the form that LightGBM's scikit-learn classes call."""
+    def __call__(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
+        """Return gradient and Hessian, as `lightgbm.train` calls an objective."""
         if self._kernel is None:
-            self._begin(y_true, weight)
+            self._begin(data)
         return self._kernel(raw_prediction)
 
-    def __call__(self, raw_prediction: FloatArray, data: lightgbm.Dataset) -> Any:
-        """Return gradient and Hessian in the form that `lightgbm.train` calls."""
-        return self.objective(data.get_label(), raw_prediction, data.get_weight())
-
-    def _begin(self, y_true: NDArray[Any], weight: Any) -> None:
+    def _begin(self, data: lightgbm.Dataset) -> None:
         kind = "binary" if self.n_classes <= 2 else "multiclass"
-        labels = np.asarray(y_true)
+        labels, weight = np.asarray(data.get_label()), data.get_weight()
         codes = labels.astype(np.uint8 if self.n_classes <= 256 else np.intp)
         n_classes = max(self.n_classes, 2)
         if not (codes == labels).all() or (labels >= n_classes).any():
             wrong = labels[(codes != labels) | (labels >= n_classes)][0]
             raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
-        counts = self._class_counts
+        counts = self.class_counts
         if counts is None:
+            weight = check_sample_weight(weight, len(codes))
             counts = count_classes(codes, weight, n_classes)
         plan = plan_of(kind, counts, *self._loss, LEAST_SHARE)
         self.class_weights = plan.loss.class_weights
-        if self._adds_start:
+        if self._starts_at_rates and data.get_init_score() is None:  # `init_score`, or a model to go on from
             self.start = plan.start
         self._kernel = kernel_of(
             plan.loss,
             codes.view(np.bool_) if kind == "binary" else codes,
-            check_sample_weight(weight, len(codes)),
+            weight,
             scale=plan.scale,
             hessian_factor=softmax_factor(FocalLGBMObjective, plan.loss),
             start=self.start if self.start.any() else None,
@@ -165,6 +158,9 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
     def model_from_string(model_str: str) -> lightgbm.Booster:
         for name in ("model_to_string", "save_model", "model_from_string"):
             vars(booster).pop(name, None)
+        # what `refit`, SHAP and converters go by; LightGBM's own word for a callable is "none"
+        booster.params["objective"] = objective.partition(" ")[0]
+        end(booster)
         return own.model_from_string(booster, model_str)
 
     vars(booster).update(
@@ -248,8 +244,7 @@ def train(
             "valid_sets must not hold train_set with boosting='dart': LightGBM drops trees of the model when a "
             "custom metric asks for its predictions. Give a Dataset of its own with the same rows."
         )
-    adds_start = init_model is None and train_set.get_init_score() is None
-    boosting = Boosting(n_classes, gamma, alpha, margin_loss, params, adds_start=adds_start)
+    boosting = Boosting(n_classes, gamma, alpha, margin_loss, params)
     asked = [*as_list(given(params, METRIC, default_metric(n_classes))[1]), *as_list(feval)]
     own_metrics, metrics = metrics_of(asked, boosting, NativeMetric)
     for name in (*OBJECTIVE, *METRIC):

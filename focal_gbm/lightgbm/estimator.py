@@ -77,9 +77,50 @@ class FocalLGBMClassifier(LGBMClassifier):
         focal_gamma: float = DEFAULT_GAMMA,
         focal_alpha: Any = None,
         margin_loss: MarginLoss | None = None,
+        boosting_type: str = "gbdt",
+        num_leaves: int = 31,
+        max_depth: int = -1,
+        learning_rate: float = 0.1,
+        n_estimators: int = 100,
+        subsample_for_bin: int = 200000,
+        objective: str | None = None,
+        class_weight: dict[Any, float] | str | None = None,
+        min_split_gain: float = 0.0,
+        min_child_weight: float = 1e-3,
+        min_child_samples: int = 20,
+        subsample: float = 1.0,
+        subsample_freq: int = 0,
+        colsample_bytree: float = 1.0,
+        reg_alpha: float = 0.0,
+        reg_lambda: float = 0.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        importance_type: str = "split",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # All names of LightGBM's signature: its releases before 4.6 do not look for them in the base class.
+        super().__init__(
+            boosting_type=boosting_type,
+            num_leaves=num_leaves,
+            max_depth=max_depth,
+            learning_rate=learning_rate,
+            n_estimators=n_estimators,
+            subsample_for_bin=subsample_for_bin,
+            objective=objective,
+            class_weight=class_weight,
+            min_split_gain=min_split_gain,
+            min_child_weight=min_child_weight,
+            min_child_samples=min_child_samples,
+            subsample=subsample,
+            subsample_freq=subsample_freq,
+            colsample_bytree=colsample_bytree,
+            reg_alpha=reg_alpha,
+            reg_lambda=reg_lambda,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            importance_type=importance_type,
+            **kwargs,
+        )
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.margin_loss = margin_loss
@@ -150,7 +191,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         }
         if eval_X is not None or eval_y is not None:  # LightGBM has them from 4.7 on
             arguments.update(eval_X=eval_X, eval_y=eval_y)
-        boosting = self._boosting(classes, adds_start=init_score is None and init_model is None)
+        boosting = self._boosting(classes)
         if boosting is None:  # the library's own loss
             super().fit(X, y, sample_weight, **arguments)
             return self
@@ -165,7 +206,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         self._class_weights = boosting.class_weights
         return self
 
-    def _boosting(self, classes: NDArray[Any], adds_start: bool) -> Boosting | None:
+    def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
         check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
@@ -180,9 +221,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             warn_of_library_weights(self, name, params[name], alpha)
         alpha = in_order_of(alpha, classes, name)
         params = {**params, "num_threads": None}
-        return Boosting(
-            len(classes), self.focal_gamma, alpha, self.margin_loss, params, adds_start=adds_start
-        )
+        return Boosting(len(classes), self.focal_gamma, alpha, self.margin_loss, params)
 
     @contextmanager
     def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:

@@ -18,12 +18,13 @@ from xgboost import collective
 from xgboost.callback import TrainingCallback
 
 from focal_gbm._validation import FloatArray
+from focal_gbm._warnings import warn_user
 from focal_gbm.fit.objective import softmax_factor
-from focal_gbm.fit.plan import DEFAULT_GAMMA, Plan, check_focal_parameters, count_classes, is_log_loss, plan_of
+from focal_gbm.fit.plan import DEFAULT_GAMMA, check_focal_parameters, count_classes, is_log_loss, plan_of
 from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.losses import MarginLoss
-from focal_gbm.xgboost.gpu import KeptPredictions
+from focal_gbm.xgboost.gpu import KeptPredictions, keeps_trees
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.prediction import in_place
 
@@ -38,6 +39,9 @@ OBJECTIVES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softma
 #: of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
 _EXACT_ROWS = 1024
 _SPARE_BITS = 3
+
+#: Before, a start is one number for all columns.
+STARTS_EACH_CLASS = tuple(map(int, xgboost.__version__.split(".")[:2])) >= (3, 1)
 
 #: XGBoost's `kRtEps`: the least probability that it starts from.
 LEAST_SHARE = 1e-6
@@ -99,13 +103,20 @@ class FocalBoosting(TrainingCallback):
         self.rows = rows
         self.missing = missing
 
+    @property
+    def is_log_loss(self) -> bool:
+        """Whether the loss is XGBoost's own, which then trains."""
+        return is_log_loss(self.gamma, self.alpha, self.margin_loss)
+
     def before_training(self, model: Any) -> Any:
         """Take the place of `Booster.update`, which `xgboost.train` and `cv` call every round."""
         for booster in _boosters(model):
             if booster.num_boosted_rounds():
                 # of the model that training goes on from: predictions would leave out the trees to come
                 booster.set_attr(best_iteration=None, best_score=None)
-            if not is_log_loss(self.gamma, self.alpha, self.margin_loss):
+            if self.is_log_loss:
+                booster.set_attr(**{ATTRIBUTE: _description(self, None)})
+            else:
                 booster.update = _Rounds(self, booster).update
         return model
 
@@ -204,17 +215,35 @@ class _Rounds:
         )
         has_start = learner["learner_model_param"].get("boost_from_average", "1") == "0"  # the user's base_score
         if booster.num_boosted_rounds() == 0 and not has_start:
+            if plan.start.size > 1 and not STARTS_EACH_CLASS:
+                raise ValueError(
+                    f"Many classes and many labels need XGBoost 3.1 or later, which can start each at its own base "
+                    f"rate, got version {xgboost.__version__}."
+                )
             start = plan.start if kind == "multiclass" else expit(plan.start)
             booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
-        booster.set_attr(**{ATTRIBUTE: _description(boosting, plan)})
+        booster.set_attr(**{ATTRIBUTE: _description(boosting, plan.loss.class_weights)})
+        if not len(labels):  # on a worker of a cluster: XGBoost's predictions then have no columns either
+            nothing = np.empty(plan.loss.raw_shape(0), np.float32)
+            self._kernel = lambda raw_prediction: (nothing, nothing)
+            return
         parameters = learner["generic_param"]
         options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
-        if is_cuda(parameters["device"]):
+        if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
             self._kernel = cuda_kernel(
                 parameters["device"], _cuda_major(), plan.loss, labels, weight, **options
             )
-            if self._kernel is not None and boosting.rows is not None:
+            trees = learner["gradient_booster"]
+            keeps = keeps_trees(trees["name"], trees.get("gbtree_train_param", {}).get("process_type", ""))
+            if self._kernel is not None and boosting.rows is not None and keeps:
                 self._predictions = KeptPredictions(self._kernel.cuda, boosting.rows, boosting.missing)
+            elif self._kernel is not None:
+                warn_user(
+                    f"device={parameters['device']!r}: predictions go through main memory in every round, which "
+                    "takes several times as long as the round itself with many rows. They stay on the device for "
+                    "trees of booster='gbtree' where the rows are there: FocalXGBClassifier uploads tables of "
+                    "numbers, and FocalBoosting takes them as rows=."
+                )
         if self._kernel is None:
             threads = Threads(FocalXGBObjective.shared_object, int(parameters["nthread"]))
             if len(labels) <= _EXACT_ROWS:
@@ -259,12 +288,13 @@ def _labels_of(dtrain: xgboost.DMatrix, kind: str, n_columns: int) -> tuple[NDAr
     return codes if kind == "multiclass" else codes.view(np.bool_), weight if weight.size else None
 
 
-def _description(boosting: FocalBoosting, plan: Plan) -> str:
+def _description(boosting: FocalBoosting, class_weights: Any) -> str:
     """Return how a booster was trained, as text."""
-    loss = plan.loss
-    gamma = float(boosting.gamma) if boosting.margin_loss is None else None
-    margin_loss = None if gamma is not None else repr(boosting.margin_loss)
-    return json.dumps({"gamma": gamma, "margin_loss": margin_loss, "class_weights": loss.class_weights})
+    given = boosting.margin_loss
+    gamma = float(boosting.gamma) if given is None else None
+    # a loss without a name cannot be restored: what is left of it is text, which a later fit refuses
+    margin_loss = None if given is None else given.to_dict() if given.name else repr(given)
+    return json.dumps({"gamma": gamma, "margin_loss": margin_loss, "class_weights": class_weights})
 
 
 def _cuda_major() -> int | None:

@@ -13,6 +13,7 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
+from focal_gbm._arrays import on_cpu
 from focal_gbm._validation import FloatArray
 from focal_gbm.fit.alpha import in_order_of, only_one
 from focal_gbm.fit.labels import encode, encode_as
@@ -198,7 +199,7 @@ feature_weights
     def _class_weights(self) -> Any:
         """Return the α that `predict` decides with, None for the class of the largest probability."""
         weights = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}").get("class_weights")
-        return None if weights is None or len(set(weights)) == 1 else weights
+        return None if len(set(weights or ())) <= 1 else weights
 
     def predict(
         self,
@@ -226,9 +227,9 @@ feature_weights
             iteration_range=iteration_range,
         )
         if output_margin:
-            return np.asarray(codes)
-        codes = codes if weights is None else decide(codes, weights)
-        return np.asarray(self.classes_[codes.astype(np.intp, copy=False)])
+            return codes
+        codes = codes if weights is None else decide(on_cpu(codes), weights)
+        return self.classes_[codes.astype(np.intp, copy=False)]
 
     def decision_function(
         self,
@@ -291,5 +292,6 @@ feature_weights
         if "gamma" in saved:
             self.focal_gamma = DEFAULT_GAMMA if saved["gamma"] is None else saved["gamma"]
             weights = saved["class_weights"]
-            self.focal_alpha = None if len(set(weights)) == 1 else tuple(weights)
-            self.margin_loss = saved["margin_loss"] and margin_loss_from_dict(saved["margin_loss"])
+            self.focal_alpha = None if len(set(weights or ())) <= 1 else tuple(weights)
+            margin_loss = saved["margin_loss"]
+            self.margin_loss = margin_loss_from_dict(margin_loss) if isinstance(margin_loss, dict) else margin_loss
