@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_gallery.gen_gallery",
     "formulas",  # docs/formulas.py
-    "tables",  # docs/tables.py
+    "result_tables",  # docs/result_tables.py
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"

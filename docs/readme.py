@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 from scipy.stats import gmean
-from tables import LIBRARIES, load, markdown, ordinary_and_separable
+from result_tables import LIBRARIES, load, markdown, ordinary_and_separable
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
