@@ -63,6 +63,22 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
 
 
+def encode_sets(sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> list[tuple[Any, NDArray[Any]]]:
+    """Return evaluation sets with codes for labels, `codes` themselves where a set has the very `y`.
+
+    Parameters
+    ----------
+    sets : sequence of (rows, labels)
+    y, codes : array-like, ndarray
+        Of the training set.
+    classes : ndarray of shape (n_classes,)
+    """
+    return [
+        (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
+        for i, (rows, labels) in enumerate(sets)
+    ]
+
+
 def _checked(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")

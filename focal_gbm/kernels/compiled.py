@@ -78,10 +78,12 @@ class CompiledKernel:
 
     Parameters
     ----------
-    loss, labels, weight, scale, hessian_factor, start, order, threads
+    loss, labels, weight, hessian_factor, start, threads
         As those of `kernel_of`.
+    out : tuple of two ndarrays
+        Where gradient and Hessian are written.
     tables : Tables
-        Of the loss times `scale`.
+        Of the loss times its scale.
 
     Attributes
     ----------
@@ -90,61 +92,48 @@ class CompiledKernel:
     """
 
     def __init__(
-        self,
-        loss: Loss,
-        labels: NDArray[Any],
-        weight: FloatArray | None,
-        scale: float,
-        hessian_factor: float,
-        start: FloatArray,
-        order: str,
-        tables: Tables,
-        threads: Threads,
-    ) -> None:
+        self, loss: Loss, labels: NDArray[Any], weight: FloatArray | None, hessian_factor: float,
+        start: FloatArray, out: tuple[FloatArray, FloatArray], tables: Tables, threads: Threads,
+    ) -> None:  # fmt: skip
         self.threads, self.level = threads, level() or LEVELS[0]
-        n_rows = len(labels)
-        self._shape = loss.raw_shape(n_rows)
-        self._out = [np.empty(self._shape, np.float32, order=order) for _ in range(2)]  # type: ignore[call-overload]
+        self._out, self._tables = out, tables
         codes = smallest_integers(labels, loss.n_classes)
-        if codes.dtype == np.bool_:
-            codes = codes.view(np.uint8)  # not a copy: a byte a row is kept once
+        if labels.dtype == np.bool_:
+            codes = labels.view(np.uint8)  # not a copy: a byte a row is kept once
         with np.errstate(over="ignore"):  # what is infinite makes the first gradient raise
             self._arrays = {  # kept, as the job has their addresses
-                "start": np.atleast_1d(start).astype(np.float64),
+                "start": start,
                 "label": np.ascontiguousarray(codes.T),
                 "weight": None if weight is None else np.ascontiguousarray(weight, dtype=np.float32),
                 "log_alpha": np.log(loss.class_weights).astype(np.float32),
                 "alpha": tables.alpha.astype(np.float32),
-                "gradient": self._out[0],
-                "hessian": self._out[1],
+                "gradient": out[0],
+                "hessian": out[1],
             }
-        self._tables = tables
-        job = self._job = _Job()
-        job.is_softmax, job.label_bytes = loss.kind == "multiclass", codes.itemsize
-        job.n_rows, job.n_columns = n_rows, self._shape[1] if len(self._shape) == 2 else 1
-        job.out_row_step, job.out_column_step = _steps(self._out[0])
         assert loss.margin_loss is not None
-        job.hessian_factor, job.floor = hessian_factor, loss.margin_loss.floor
-        job.limits[:] = tables.limits
-        for struct, table in zip(job.tables, tables.tables, strict=False):
-            struct.first, struct.n_steps, struct.per_unit = table.first, len(table.cubics), table.per_unit
-            struct.cubics = table.cubics.ctypes.data
+        self._job = _Job(
+            is_softmax=loss.kind == "multiclass", label_bytes=codes.itemsize, n_columns=start.size,
+            n_rows=len(labels), hessian_factor=hessian_factor, floor=loss.margin_loss.floor,
+            limits=tables.limits,
+        )  # fmt: skip
+        self._job.out_row_step, self._job.out_column_step = _steps(out[0])
+        for i, table in enumerate(tables.tables):
+            self._job.tables[i] = (table.first, len(table.cubics), table.per_unit, table.cubics.ctypes.data)
         for name, array in self._arrays.items():
-            setattr(job, name, None if array is None else array.ctypes.data)
+            setattr(self._job, name, None if array is None else array.ctypes.data)
 
     def __call__(self, raw_prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return gradient and Hessian."""
-        raw = check_raw_prediction(raw_prediction, self._shape)
+        raw = check_raw_prediction(raw_prediction, self._out[0].shape)
         if not (raw.flags.c_contiguous or raw.flags.f_contiguous) or not raw.flags.aligned:
             raw = np.ascontiguousarray(raw)
-        job = self._job
+        job, loaded = self._job, library()
+        assert loaded is not None
         job.raw, job.raw_is_double = raw.ctypes.data, raw.dtype == np.float64
         job.raw_row_step, job.raw_column_step = _steps(raw)
         n_threads = self.threads.n_threads if raw.size > _FEW else 1
         runtime = self.threads.runtime if n_threads > 1 else None
         addresses = (None, None, None) if runtime is None else runtime.addresses
-        loaded = library()
-        assert loaded is not None
         loaded.focal_run(ctypes.byref(job), LEVELS.index(self.level), n_threads, *addresses)
         row = job.first_bad
         if row == _OUT_OF_MEMORY:
@@ -152,8 +141,7 @@ class CompiledKernel:
         if row < len(raw):
             rows = slice(row, row + 1)
             raise_if_not_finite(raw[rows], *(array[rows] for array in self._out), first_row=row)
-        gradient, hessian = self._out
-        return gradient, hessian
+        return self._out
 
 
 def _steps(array: FloatArray) -> tuple[int, int]:

@@ -31,16 +31,10 @@ def is_compiled() -> bool:
 
 
 def kernel_of(
-    loss: Loss,
-    labels: NDArray[Any],
-    weight: FloatArray | None,
-    *,
-    scale: float = 1.0,
-    hessian_factor: float = 1.0,
-    start: ArrayLike | None = None,
-    order: str = "C",
+    loss: Loss, labels: NDArray[Any], weight: FloatArray | None, *, scale: float = 1.0,
+    hessian_factor: float = 1.0, start: ArrayLike | None = None, order: str = "C",
     threads: Threads | None = None,
-) -> CompiledKernel | NumpyKernel:
+) -> CompiledKernel | NumpyKernel:  # fmt: skip
     """Return what computes gradient and floored Hessian of one training set.
 
     It is called with a raw prediction, float32 or float64 of the shape of the loss, and returns gradient and
@@ -81,46 +75,38 @@ def kernel_of(
     global _was_warned
     if loss.link != "logit":
         raise ValueError(f"loss must be in log-odds, link='logit', got link={loss.link!r}.")
-    constants = np.zeros(loss.raw_shape(1)[1:]) if start is None else np.asarray(start, np.float64)
-    arguments = (loss, labels, weight, scale, hessian_factor, constants, order)
+    shape = loss.raw_shape(len(labels))
+    constants = np.array(np.broadcast_to(0.0 if start is None else np.asarray(start), shape[1:]), np.float64)
+    out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
+    arguments = (loss, labels, weight, hessian_factor, constants, out)
     tables = tables_of(loss, scale) if is_compiled() else None
     if tables is not None:
         return CompiledKernel(*arguments, tables, threads or Threads())
     if len(labels) > _MANY_ROWS and not _was_warned and os.environ.get(SWITCH) != "numpy":
         _was_warned = True
-        why = (
-            "focal_gbm was installed without a C compiler: install it again where there is one."
-            if library() is None
-            else f"{loss.margin_loss!r} is too steep for the tables of the compiled kernel."
-        )
+        why = f"{loss.margin_loss!r} is too steep for the tables of the compiled kernel."
+        if library() is None:
+            why = "focal_gbm was installed without a C compiler: install it again where there is one."
         warn_user(f"Gradients are computed by NumPy, on one thread and many times as slowly, as {why}")
-    return NumpyKernel(*arguments)
+    return NumpyKernel(*arguments, scale)
 
 
 class NumpyKernel:
     """Gradient and Hessian of one training set by NumPy, as the losses are written; see `kernel_of`."""
 
     def __init__(
-        self,
-        loss: Loss,
-        labels: NDArray[Any],
-        weight: FloatArray | None,
-        scale: float,
-        hessian_factor: float,
-        start: FloatArray,
-        order: str,
-    ) -> None:
-        self._loss, self._labels, self._hessian_factor, self._start = loss, labels, hessian_factor, start
+        self, loss: Loss, labels: NDArray[Any], weight: FloatArray | None, hessian_factor: float,
+        start: FloatArray, out: tuple[FloatArray, FloatArray], scale: float,
+    ) -> None:  # fmt: skip
+        self._loss, self._labels, self._hessian_factor = loss, labels, hessian_factor
+        self._start, self._out = start, out
         with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
             factor = np.full(len(labels), scale) if weight is None else weight.astype(np.float32) * scale
-        self._shape = loss.raw_shape(len(labels))
-        self._factor = factor.reshape(-1, *[1] * (len(self._shape) - 1))
-        self._out = [np.empty(self._shape, np.float32, order=order) for _ in range(2)]  # type: ignore[call-overload]
+        self._factor = factor.reshape(-1, *[1] * start.ndim)
 
     def __call__(self, raw_prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return gradient and Hessian."""
-        raw = check_raw_prediction(raw_prediction, self._shape)
-        gradient, hessian = self._out
+        raw = check_raw_prediction(raw_prediction, self._out[0].shape)
         raise_if_not_finite(raw)
         exact = self._loss.gradient_hessian(
             self._labels, raw.astype(np.float64) + self._start, hessian_factor=self._hessian_factor
@@ -128,5 +114,5 @@ class NumpyKernel:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
             for out, values in zip(self._out, exact, strict=True):
                 out[...] = values * self._factor
-        raise_if_not_finite(raw, gradient, hessian)
-        return gradient, hessian
+        raise_if_not_finite(raw, *self._out)
+        return self._out

@@ -70,15 +70,9 @@ def find_cuda(device: str) -> Cuda | None:
 
 
 def cuda_kernel(
-    device: str,
-    cuda_major: int | None,
-    loss: Loss,
-    labels: NDArray[Any],
-    weight: FloatArray | None,
-    *,
-    scale: float = 1.0,
-    hessian_factor: float = 1.0,
-) -> CudaKernel | None:
+    device: str, cuda_major: int | None, loss: Loss, labels: NDArray[Any], weight: FloatArray | None, *,
+    scale: float = 1.0, hessian_factor: float = 1.0,
+) -> CudaKernel | None:  # fmt: skip
     """Return what computes gradients on a CUDA device, or None where the CPU has to.
 
     Parameters
@@ -138,14 +132,9 @@ class CudaKernel:
     """
 
     def __init__(
-        self,
-        cuda: Cuda,
-        loss: Loss,
-        labels: NDArray[Any],
-        weight: FloatArray | None,
-        tables: Tables,
+        self, cuda: Cuda, loss: Loss, labels: NDArray[Any], weight: FloatArray | None, tables: Tables,
         hessian_factor: float,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.cuda = cuda
         self._n_rows, self._shape = len(labels), loss.raw_shape(len(labels))
         is_many = loss.kind == "multiclass"

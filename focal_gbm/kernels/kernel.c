@@ -14,7 +14,7 @@ typedef float Rows[MOST_ROWS]; /* a number a row */
 
 typedef struct {
     Rows part;
-    float cubics[4 * MOST_FUNCTIONS * MOST_ROWS];
+    float cubics[MOST_FUNCTIONS][4 * MOST_ROWS];
 } LookUp;
 
 typedef struct {
@@ -95,19 +95,20 @@ static void store(Block *block, int column) {
 FUNCTION void look_up(Block *block, const float *restrict x, const float *restrict shift, const Table *of, int of_table,
                       int n_functions) {
     const Table table = *of;
-    const int n = block->n, width = 4 * n_functions;
+    const int n = block->n;
     LookUp *restrict at = &block->at;
     int32_t step[MOST_ROWS];
     FOR_ROWS {
         Place place = place_of(shift == NULL ? x[i] : x[i] + shift[i], table);
         at->part[i] = place.part;
-        step[i] = place.step;
+        step[i] = 4 * of_table * place.step;
     }
-    FOR_ROWS memcpy(at->cubics + width * i, table.cubics + 4 * of_table * step[i], width * sizeof(float));
+    for (int f = 0; f < n_functions; ++f)
+        FOR_ROWS memcpy(at->cubics[f] + 4 * i, table.cubics + step[i] + 4 * f, 4 * sizeof(float));
 }
 
-FUNCTION Point looked_up(const Block *block, int i, int function, int n_functions, float per_unit) {
-    return cubic_at(block->at.cubics + 4 * (n_functions * i + function), block->at.part[i], per_unit);
+FUNCTION Point looked_up(const Block *block, int i, int function, float per_unit) {
+    return cubic_at(block->at.cubics[function] + 4 * i, block->at.part[i], per_unit);
 }
 
 /* Two classes, or many labels: a column each, all by one table. */
@@ -119,7 +120,7 @@ static void two_classes(Block *block, const Rows f, const uint8_t *restrict labe
     float *restrict g = block->gradient, *restrict h = block->hessian;
     look_up(block, f, NULL, &job->tables[0], 1, 1);
     FOR_ROWS {
-        Point w = looked_up(block, i, 0, 1, per_unit);
+        Point w = looked_up(block, i, 0, per_unit);
         Derivatives d = of_two_classes(f[i], label[i], w, factor, floor, weight[i]);
         g[i] = d.gradient;
         h[i] = d.hessian;
@@ -131,8 +132,8 @@ typedef struct {
     int stride;
     uint32_t label[MOST_ROWS], first[MOST_ROWS]; /* as wide as a float */
     Rows largest, largest_low, second, second_low; /* of f + log α, with their rounding errors */
-    Rows top, top_low, x, term, v, slope, curvature, share_first, u_first, mass_first, others, moment;
-    Rows a_true, u_true, term_true;
+    Rows top, top_low, x, term, v, slope, curvature, others, moment, per_total;
+    Rows mass_first, u_first, a_true, u_true, term_true;
     float numbers[];
 } Many;
 
@@ -207,7 +208,7 @@ static int step_many(Block *block, Many *s) {
     int any_long = 0;
     look_up(block, s->x, NULL, &job->tables[1], 3, 1);
     FOR_ROWS {
-        Point term = term_at(looked_up(block, i, 0, 1, per_unit_of_first), s->x[i], limits);
+        Point term = term_at(looked_up(block, i, 0, per_unit_of_first), s->x[i], limits);
         s->term[i] = term.value;
         slope_of_term[i] = term.slope;
         curvature_of_term[i] = term.curvature;
@@ -217,7 +218,7 @@ static int step_many(Block *block, Many *s) {
         const float *restrict mass = numbers(s, k, MASS);
         look_up(block, numbers(s, k, Y), s->term, &job->tables[0], 2, 1);
         FOR_ROWS {
-            Point v = looked_up(block, i, 0, 1, per_unit);
+            Point v = looked_up(block, i, 0, per_unit);
             s->v[i] += mass[i] * v.value;
             s->slope[i] += mass[i] * v.slope;
             s->curvature[i] += mass[i] * v.curvature;
@@ -239,11 +240,12 @@ static void masses_of_many(Block *block, Many *s) {
     const int n = block->n;
     const float per_unit = job->tables[0].per_unit, per_rate = 1 / job->limits.rate;
     const Limits limits = job->limits;
+    Rows e_first;
     look_up(block, s->x, NULL, &job->tables[1], 3, 3);
     FOR_ROWS {
-        s->term[i] = term_at(looked_up(block, i, 0, 3, 1), s->x[i], limits).value;
-        s->share_first[i] = looked_up(block, i, 1, 3, 1).value;
-        s->u_first[i] = looked_up(block, i, 2, 3, 1).value;
+        s->term[i] = term_at(looked_up(block, i, 0, 1), s->x[i], limits).value;
+        e_first[i] = looked_up(block, i, 1, 1).value;
+        s->u_first[i] = looked_up(block, i, 2, 1).value;
         s->v[i] = s->others[i] = s->moment[i] = 0;
     }
     for (int k = 0; k < job->n_columns; ++k) {
@@ -253,7 +255,7 @@ static void masses_of_many(Block *block, Many *s) {
         FOR_ROWS {
             const int is_true = s->label[i] == (uint32_t)k;
             const float relative = mass[i];
-            Point v = looked_up(block, i, 0, 2, per_unit), w = looked_up(block, i, 1, 2, per_unit);
+            Point v = looked_up(block, i, 0, per_unit), w = looked_up(block, i, 1, per_unit);
             mass[i] = relative * w.value;
             u[i] = u_of_other(w, per_rate);
             s->v[i] += relative * v.value;
@@ -266,13 +268,16 @@ static void masses_of_many(Block *block, Many *s) {
     }
     FOR_ROWS {
         const int is_true = s->label[i] == s->first[i];
-        const float log_v = log_of(s->v[i]);
-        const Exact top = {s->top[i], s->top_low[i]};
-        const float a = is_true ? a_of_first(s->share_first[i], log_v, top, limits) : s->a_true[i];
-        s->mass_first[i] = mass_of_first(s->share_first[i], log_v, top, limits);
-        s->a_true[i] = a * exp_within((1 - limits.rate) * s->term_true[i]);
-        s->u_true[i] = is_true ? s->u_first[i] : s->u_true[i];
+        const First first =
+            first_class(e_first[i], s->u_first[i], s->v[i], (Exact){s->top[i], s->top_low[i]}, limits);
+        s->mass_first[i] = first.mass;
+        s->per_total[i] = 1 / (first.mass + s->others[i]);
+        s->a_true[i] = is_true ? first.a : s->a_true[i];
+        s->u_true[i] = is_true ? first.u : s->u_true[i];
     }
+    if (limits.rate != 1)
+        FOR_ROWS s->a_true[i] *= exp_within((1 - limits.rate) * s->term_true[i]);
+    FOR_ROWS s->a_true[i] *= job->alpha[s->label[i]] * block->weight[i];
 }
 
 static void many_classes(Block *block, Many *s) {
@@ -284,14 +289,13 @@ static void many_classes(Block *block, Many *s) {
     for (int step = 0; step < MOST_STEPS && step_many(block, s); ++step) {
     }
     masses_of_many(block, s);
-    FOR_ROWS s->a_true[i] *= job->alpha[s->label[i]] * block->weight[i];
     for (int k = 0; k < job->n_columns; ++k) {
         const float *restrict mass = numbers(s, k, MASS), *restrict u = numbers(s, k, U);
         FOR_ROWS {
-            const int is_first = s->first[i] == (uint32_t)k;
-            const Masses m = {s->mass_first[i], s->others[i], s->moment[i]};
-            Derivatives d = of_class(is_first ? m.first : mass[i], is_first ? s->u_first[i] : u[i], is_first,
-                                     s->label[i] == (uint32_t)k, s->u_true[i], m, s->u_first[i]);
+            const Masses m = {s->others[i], s->moment[i], s->per_total[i]};
+            const First first = {s->mass_first[i], 0, s->u_first[i]};
+            Derivatives d = of_class(mass[i], u[i], s->first[i] == (uint32_t)k, s->label[i] == (uint32_t)k,
+                                     s->u_true[i], m, first);
             g[i] = s->a_true[i] * d.gradient;
             h[i] = s->a_true[i] * MAX(factor * d.hessian, floor * ABS(d.gradient));
         }

@@ -18,7 +18,7 @@
 #endif
 
 /* `constants`: Hessian factor and floor, the limits, and first, n_steps and per_unit of each table, see cuda.py. */
-enum { FACTOR, FLOOR, RATE, TERM_SLOPE, SHARE_SLOPE, START, TABLE_0, TABLE_1 = TABLE_0 + 3 };
+enum { FACTOR, FLOOR, RATE, TERM_SLOPE, SHARE_SLOPE, MOST, TABLE_0, TABLE_1 = TABLE_0 + 3 };
 
 FUNCTION int finite(float x) { return x * 0 == 0; }
 
@@ -71,10 +71,11 @@ FUNCTION Exact times(Exact x, float factor) {
 
 FUNCTION void many_classes(const float *f, int t, const float *log_alpha, float weight, int n_classes,
                            const float *constants, Table others, Table of_first, float *g, float *h) {
-    const Limits limits = {constants[RATE], constants[TERM_SLOPE], constants[SHARE_SLOPE], constants[START]};
+    const Limits limits = {constants[RATE], constants[TERM_SLOPE], constants[SHARE_SLOPE], constants[MOST]};
     Row row = {f, log_alpha, 1 / limits.rate, {-INFINITY, 0}, 0};
     Exact second = {-INFINITY, 0}, top;
-    float total = 0, x, term = 0, share, u_first, log_v, a, u_true = 0, v_sum = 0;
+    float total = 0, x, term, e, a = 0, u_true = 0, v = 0;
+    First of_first_class;
     Masses m = {0, 0, 0};
     Place place;
     int go_on = 1;
@@ -107,26 +108,23 @@ FUNCTION void many_classes(const float *f, int t, const float *log_alpha, float 
     }
     place = place_of(x, of_first);
     term = term_at(point_at(of_first, place, 0, 3), x, limits).value;
-    share = point_at(of_first, place, 1, 3).value;
-    u_first = point_at(of_first, place, 2, 3).value;
-    a = 0;
+    e = point_at(of_first, place, 1, 3).value;
     for (int k = 0; k < n_classes; ++k) {
         Place of_k = place_of(y_of(row, k) + term, others);
-        Point v = point_at(others, of_k, 0, 2), w = point_at(others, of_k, 1, 2);
-        v_sum += g[k] * v.value;
+        Point w = point_at(others, of_k, 1, 2);
+        v += g[k] * point_at(others, of_k, 0, 2).value;
         g[k] *= w.value;
         h[k] = u_of_other(w, row.per_rate);
         m.others += g[k];
         m.moment += g[k] * h[k];
         if (k == t) a = w.value, u_true = h[k];
     }
-    log_v = log_of(v_sum);
-    m.first = mass_of_first(share, log_v, top, limits);
-    if (t == row.first) a = a_of_first(share, log_v, top, limits), u_true = u_first;
+    of_first_class = first_class(e, point_at(of_first, place, 2, 3).value, v, top, limits);
+    m.per_total = 1 / (of_first_class.mass + m.others);
+    if (t == row.first) a = of_first_class.a, u_true = of_first_class.u;
     a *= exp_within((1 - limits.rate) * (y_of(row, t) + term)) * weight;
     for (int k = 0; k < n_classes; ++k) {
-        const int is_first = k == row.first;
-        Derivatives d = of_class(is_first ? m.first : g[k], is_first ? u_first : h[k], is_first, k == t, u_true, m, u_first);
+        Derivatives d = of_class(g[k], h[k], k == row.first, k == t, u_true, m, of_first_class);
         g[k] = a * d.gradient;
         h[k] = a * MAX(constants[FACTOR] * d.hessian, constants[FLOOR] * ABS(d.gradient));
     }

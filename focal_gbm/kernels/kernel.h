@@ -151,7 +151,7 @@ FUNCTION float exp_of_exact(Exact x) { return exp_within(x.high) * (1 + x.low); 
 /* Many classes. What the tables of a loss come with, see tables.py. */
 typedef struct {
     float rate, term_slope, share_slope;
-    float start; /* V as p → 0 */
+    float most; /* the largest V: a search begins where no other class has more than a half */
 } Limits;
 
 /* Sums over the classes other than the first, in units of exp(top), the largest of their exp(y) */
@@ -159,7 +159,7 @@ typedef struct {
     float v, slope, curvature; /* of V exp(y) */
 } Search;
 
-FUNCTION float x_to_start(float top, float total, Limits of) { return -(top + log_of(total * of.start)); }
+FUNCTION float x_to_start(float top, float total, Limits of) { return -(top + log_of(total * of.most)); }
 
 /* T of the first class at x */
 FUNCTION Point term_at(Point found, float x, Limits of) {
@@ -184,35 +184,36 @@ FUNCTION int is_long(float step, float x) { return ABS(step) > 0.01f + 1e-6f * A
 /* u, the slope of log B = T + log W in t, of another class than the first */
 FUNCTION float u_of_other(Point w, float per_rate) { return (1 + w.slope / w.value) * per_rate; }
 
-/* B of the first class and of the others together, in units of exp(top), and Σ B u of the others */
+/* The first class, where exp(-x) is v exp(top), v = Σ V exp(y - top) */
 typedef struct {
-    float first, others, moment;
+    float mass, a, u; /* B in units of exp(T + top), and A / (α exp((1 - a) T)), which is W of the others */
+} First;
+
+FUNCTION First first_class(float e, float u, float v, Exact top, Limits of) {
+    const int has_limit = of.share_slope == 0;
+    First first;
+    float mass = has_limit ? e * v : e, other;
+    if (!has_limit) top.high = MIN(-top.high, MOST_LOG_MASS), top.low = -top.low;
+    other = mass * exp_of_exact(top);
+    first.mass = has_limit ? mass : other;
+    first.a = has_limit ? other : mass;
+    first.u = u;
+    return first;
+}
+
+/* Sums of B and of B u over all other classes, and 1 / Σ B */
+typedef struct {
+    float others, moment, per_total;
 } Masses;
-
-/* B of the first class is exp(L - x - top) with x = -top - log Σ V exp(y - top), of which the large parts cancel, or are
- * absent. */
-FUNCTION float mass_of_first(float share, float log_v, Exact top, Limits of) {
-    Exact exponent = {share + (1 - of.share_slope) * log_v - of.share_slope * top.high, -of.share_slope * top.low};
-    exponent.high = MIN(exponent.high, MOST_LOG_MASS);
-    return exp_of_exact(exponent);
-}
-
-/* A / (α exp((1 - a) T)): W of the others, this of the first class */
-FUNCTION float a_of_first(float share, float log_v, Exact top, Limits of) {
-    float part = 1 - of.share_slope;
-    Exact exponent = sum_of(part * top.high, share + part * log_v);
-    exponent.low += part * top.low;
-    return exp_of_exact(exponent);
-}
 
 /* Gradient and Hessian over A of the true class, of a class of mass B: π_j - δ_tj, and the exact Hessian in the form
  * that loses nothing for π_j near 1. No other class has much more mass than the first. */
-FUNCTION Derivatives of_class(float mass, float u, int is_first, int is_true, float u_true, Masses m, float u_first) {
-    float total = m.first + m.others, share = mass / total;
-    float rest = (is_first ? m.others : m.others + (m.first - mass)) / total;
-    float moment = (is_first ? m.moment : m.moment + (m.first * u_first - mass * u)) / total;
-    float off = is_true ? -rest : share;
-    Derivatives d = {off, (1 - u_true) * off * off + share * (u * rest * rest + share * moment)};
+FUNCTION Derivatives of_class(float mass, float u, int is_first, int is_true, float u_true, Masses m, First first) {
+    const float b = is_first ? first.mass : mass, of_b = is_first ? first.u : u, share = b * m.per_total;
+    const float rest = (is_first ? m.others : m.others + (first.mass - b)) * m.per_total;
+    const float moment = (is_first ? m.moment : m.moment + (first.mass * first.u - b * of_b)) * m.per_total;
+    const float off = is_true ? -rest : share;
+    Derivatives d = {off, (1 - u_true) * off * off + share * (of_b * rest * rest + share * moment)};
     return d;
 }
 

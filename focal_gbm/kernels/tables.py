@@ -11,9 +11,10 @@ looked up by T. What is searched for in a row is the number x of its first class
 
     x = T + log(1 / (1-p)),     log Σ V exp(y) + x = 0     over the others, which says that Σ p = 1.
 
-For the first class T, ``L = log(p a / t')`` and u are looked up by x, T and L less their limits κ x and s x:
-all functions are then constant beyond the ends of the tables. In units of ``exp(T_first)``, B is
-``W exp(y)`` for the others and ``exp(L - x)`` for the first, and A is proportional to ``α exp(-t) B``.
+For the first class T, ``E = exp(-s x) p a / t'`` and u are looked up by x, T less its limit κ x. The limit s
+is 1 where t' goes to 0 with q, as that of the log loss does, and else 0. All functions are then constant
+beyond the ends of the tables. In units of ``exp(T_first)``, B is ``W exp(y)`` for the others and
+``E exp((s-1) x)`` for the first, and A is proportional to ``α exp(-t) B``.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ _NOTHING, _ALL = 1e-38, 1e38
 #: Margins up to which a function may go on changing.
 _REACHES = (24.0, 36.0, 54.0, 81.0, 122.0, 183.0, 274.0, 411.0, 600.0)
 
+#: V at p = 1/2 over the largest V: below, for γ beyond 25 or so, the rounding of T in float32 is felt.
+_LEAST_SHARE = 1e-6
+
+#: The largest margin of another class than the first: 0, and more in the steps of a search.
+_MOST_OF_OTHERS = 1.0
+
 #: Of arguments of shape (n,), values of shape (n_functions, n).
 Function: TypeAlias = Callable[[FloatArray], FloatArray]
 
@@ -68,8 +75,8 @@ class Table(NamedTuple):
 class Tables(NamedTuple):
     """What compiled code takes for a loss; see the head of this module."""
 
-    tables: tuple[Table, ...]  #: w; of many classes (V, W) and (T - κ x, L - s x, u)
-    limits: tuple[float, ...]  #: of many classes a, κ, s, and V as p → 0
+    tables: tuple[Table, ...]  #: w; of many classes (V, W) and (T - κ x, E, u)
+    limits: tuple[float, ...]  #: of many classes a, κ, s, and the largest V
     alpha: FloatArray  #: of many classes what ``exp(-a T) B`` is multiplied by
 
 
@@ -101,19 +108,19 @@ def tables_of_two(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
 
     z = np.array(_REACHES)
     reaches = loss.link_term(Margin(z)) - loss.link_term(Margin(-z))
-    low, high = _end(weight, shift - reaches, -1, True), _end(weight, shift + reaches, 1, True)
-    table = _table(weight, low, high, is_relative=True)
+    low, high = _end(weight, shift - reaches, -1), _end(weight, shift + reaches, 1)
+    table = _table(weight, low, high)
     return None if table is None else Tables((table,), (1.0, 0.0, 0.0, 1.0), alpha)
 
 
 def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     """Return the tables of many classes of weights α, see `tables_of`."""
-    certain = Margin(np.array([-600.0, 0.0, 400.0, 600.0]))
+    certain = Margin(np.array([-600.0, _MOST_OF_OTHERS, 400.0, 600.0]))
     slopes = loss.link_slope(certain)
     rate, limit = slopes[0], slopes[3] / slopes[0]
     term_slope = limit / (1.0 + limit)
-    share_slope = min(max(math.log(slopes[2] / slopes[3]) / 200.0, 0.0), 1.0)
-    at_zero, g = loss.link_term(certain)[1], loss.derivatives(certain)[0][1]
+    share_slope = float(slopes[3] < 1e-9 * slopes[2])  # whether t' goes to 0 with q, and L on with x
+    highest, g = loss.link_term(certain)[1], loss.derivatives(certain)[0][1]
 
     def others(term: FloatArray) -> FloatArray:
         m = Margin(_margins_at(loss, term * rate))
@@ -126,25 +133,27 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
             return loss.link_term(at) / rate + at.minus_log_q - x, loss.link_slope(at) / rate + at.p
 
         m = Margin(increasing_root(residual, lower_bound(residual, x), upper_bound(residual, x), x))
-        share = np.log(rate / loss.link_slope(m)) - m.minus_log_p - share_slope * x
+        share = np.exp(-m.minus_log_p - share_slope * x) * rate / loss.link_slope(m)
         return np.stack([loss.link_term(m) / rate - term_slope * x, share, loss.share_slope(m)])
 
     reach = np.array(_REACHES)
-    lowest = _end(others, loss.link_term(Margin(-reach)) / rate, -1, True)
-    of_others = _table(others, lowest, at_zero / rate, is_relative=True)
+    lowest = _end(others, loss.link_term(Margin(-reach)) / rate, -1)
+    of_others = _table(others, lowest, highest / rate)
     ends = Margin(np.append(reach, -math.log(len(alpha) - 1.0) - 1.0))  # p of the first is at least 1/K
     x = loss.link_term(ends) / rate + ends.minus_log_q
-    of_first = _table(first, x[-1], _end(first, x[:-1], 1, False), is_relative=False)
+    of_first = _table(first, x[-1], _end(first, x[:-1], 1, _size_of_first), _size_of_first)
     if of_others is None or of_first is None:
         return None
-    start = float(of_others.cubics[0, 0, 0])
-    factor = 4.0 * g * math.exp(at_zero) / rate  # p q is 1/4
-    return Tables((of_others, of_first), (rate, term_slope, share_slope, start), alpha * factor)
+    most = float(of_others.cubics[:, 0, 0].max())  # the search begins where no class has more than a half
+    if others(loss.link_term(Margin(np.zeros(1))) / rate)[0, 0] < _LEAST_SHARE * most:
+        return None
+    factor = g * math.exp(highest) / (certain.p * certain.q)[1] / rate
+    return Tables((of_others, of_first), (rate, term_slope, share_slope, most), alpha * factor)
 
 
 def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
-    """Return the margins at which the link term is given, up to a little above 0."""
-    high = np.ones_like(term)
+    """Return the margins at which the link term is given, a larger one than those of a table at most."""
+    high = np.full_like(term, 2.0 * _MOST_OF_OTHERS)
     target = np.minimum(term, loss.link_term(Margin(high)))
 
     def residual(x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -154,20 +163,25 @@ def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
     return increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
 
 
-def _end(function: Function, candidates: FloatArray, sign: int, is_relative: bool) -> float:
+def _size_of_first(values: FloatArray) -> FloatArray:
+    """Return what errors of T, E and u are relative to: 1 for T; u can cross 0."""
+    return np.stack([np.ones(values.shape[1]), np.abs(values[1]), np.maximum(np.abs(values[2]), 1.0)])
+
+
+def _end(function: Function, candidates: FloatArray, sign: int, size: Function = np.abs) -> float:
     """Return the first of some arguments beyond which all functions are constant, or infinity."""
     value = function(candidates)
     change = np.abs(value - function(candidates - sign * _LAST_STEP))
-    flat = change <= _FLAT * (np.abs(value) if is_relative else np.maximum(np.abs(value), 1.0))
+    flat = change <= _FLAT * size(value)
     flat |= (np.abs(value) < _NOTHING) | (np.abs(value) > _ALL)
     is_end = flat.all(axis=0)
     return float(candidates[is_end.argmax()]) if is_end.any() else math.inf
 
 
-def _table(function: Function, low: float, high: float, is_relative: bool) -> Table | None:
+def _table(function: Function, low: float, high: float, size: Function = np.abs) -> Table | None:
     """Return functions as a table, with steps that are short enough, or None if these are too many.
 
-    Errors are relative to the size of the function, or absolute.
+    Errors are relative to the `size` of the values.
     """
     if not math.isfinite(high - low):
         return None
@@ -183,9 +197,8 @@ def _table(function: Function, low: float, high: float, is_relative: bool) -> Ta
         cubic = slope[:, :-1] + slope[:, 1:] - 2.0 * rise
         cubics = np.stack([node[:, :-1], slope[:, :-1], rise - slope[:, :-1] - cubic, cubic], axis=-1)
         found = cubics @ (0.5 ** np.arange(4))
-        size = np.maximum(np.abs(middle), _NOTHING) if is_relative else np.maximum(np.abs(middle), 1.0)
         tolerance = min(_TOLERANCE, _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit)
-        if (np.abs(found - middle) <= tolerance * size).all():
+        if (np.abs(found - middle) <= tolerance * np.maximum(size(middle), _NOTHING)).all():
             with np.errstate(over="ignore"):  # a weight too large for float32 makes the first gradient raise
                 return Table(first, per_unit, np.ascontiguousarray(cubics.swapaxes(0, 1), dtype=np.float32))
     return None

@@ -75,15 +75,9 @@ class Boosting:
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
         self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
-        self._is_dart = is_dart(params)
-        n_threads = given_number(params, THREADS)[1]
-        self._n_threads = None if n_threads is None else int(n_threads)
+        self._n_threads: int | None = None
         self.class_counts = class_counts
         self._kernel: Any = None
-
-    def use_threads(self, n_threads: int) -> None:
-        """Compute gradients on as many threads as LightGBM will use."""
-        self._n_threads = n_threads
 
     def __deepcopy__(self, memo: Any) -> Boosting:
         return self  # lightgbm.train deep-copies its parameters, the objective among them
@@ -127,7 +121,9 @@ class Boosting:
     def complete(self, env: Any) -> None:
         """Make the booster in training write complete models; LightGBM calls this callback before every round."""
         if env.iteration == env.begin_iteration:
-            begin(env.model, self._is_dart, env.params)
+            n_threads = given_number(env.params, THREADS)[1]
+            self._n_threads = None if n_threads is None else int(n_threads)
+            begin(env.model, is_dart(env.params), env.params)
             _write_complete(env.model, self)
 
     complete.before_iteration = True  # type: ignore[attr-defined]
@@ -257,6 +253,6 @@ def train(
         valid_sets=valid_sets,
         feval=metrics or None,
         init_model=init_model,
-        callbacks=[*(callbacks or ()), boosting.complete, InOrder(asked, own_metrics)],
+        callbacks=[*(callbacks or ()), boosting.complete, InOrder(asked, n_classes)],
         **arguments,
     )

@@ -14,7 +14,12 @@ and its slope t',
     gradient_j  = A_t (π_j - δ_tj)
     hessian_jj  = A_t { (1 - u_t) (π_j - δ_tj)² + π_j [ u_j (1 - π_j)² + π_j Σ_{k≠j} π_k u_k ] }
 
-with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f).
+with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f). Of them all that
+there is of a loss is the weight w, at the score z of f:
+
+    w           = [α_0 g(-z) + α_1 g(z)] / [t'(z) + t'(-z)]
+    gradient    = w (η - y)
+    hessian     = w η (1 - η) + w' (η - y),        η = σ(f)
 
 Arrays have the shape (n_classes, n_rows): reductions over a short last axis are slow.
 
@@ -63,11 +68,10 @@ def log_odds_of_scores(loss: MarginLoss, alpha: FloatArray, z: FloatArray) -> Fl
 
 def margins_of_log_odds(loss: MarginLoss, alpha: FloatArray, f: FloatArray) -> FloatArray:
     """Return the margins m at which t(m_j) is f_j + log α_j - c, with the c for which Σ p_j = 1."""
-    log_alpha = np.log(alpha)[:, np.newaxis]
     if len(f) == 2:
-        z = score_of_log_odds(loss, (f[1] - f[0]) + (log_alpha[1] - log_alpha[0]))
+        z = score_of_log_odds(loss, f[1] - f[0] + (math.log(alpha[1]) - math.log(alpha[0])))
         return np.stack([-z, z])
-    y = f + log_alpha
+    y = f + np.log(alpha)[:, np.newaxis]
     # One class can have more than a half, the one with the largest y. Its margin is what is searched for:
     # 1 - p keeps its digits, and all other margins are at most 0
     columns = np.arange(y.shape[1])
@@ -136,6 +140,9 @@ def derivatives_in_log_odds(
     loss: MarginLoss, alpha: FloatArray, f: FloatArray, label: NDArray[np.intp]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gradient and the exact diagonal Hessian in f."""
+    if len(f) == 2:
+        g, h = _derivatives_of_two(loss, alpha, f[1] - f[0], label)
+        return np.stack([-g, g]), np.stack([h, h])
     margins = margins_of_log_odds(loss, alpha, f)
     m, true_class = Margin(margins), (label, np.arange(len(label)))
     slope, u = loss.link_slope(m), loss.share_slope(m)
@@ -153,6 +160,22 @@ def derivatives_in_log_odds(
     hessian = pi * (u * one_less_pi**2 + pi * sums_of_others(pi * u))
     hessian += (1.0 - u[true_class]) * difference**2
     return a_true * difference, a_true * hessian
+
+
+def _derivatives_of_two(
+    loss: MarginLoss, alpha: FloatArray, f: FloatArray, label: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient and the exact Hessian in the log-odds of class 1."""
+    z = score_of_log_odds(loss, f + (math.log(alpha[1]) - math.log(alpha[0])))
+    (g_0, h_0, slope_0, rise_0), (g_1, h_1, slope_1, rise_1) = (
+        (*loss.derivatives(m), (t := loss.link_slope(m)), t * ((m.q - m.p) - t * loss.share_slope(m)))
+        for m in (Margin(-z), Margin(z))
+    )
+    slope = slope_0 + slope_1
+    w = (alpha[0] * g_0 + alpha[1] * g_1) / slope
+    w_slope = (alpha[0] * h_0 - alpha[1] * h_1 - w * (rise_1 - rise_0)) / slope**2
+    difference = np.where(label == 1, -expit(-f), expit(f))
+    return w * difference, w * expit(f) * expit(-f) + w_slope * difference
 
 
 def derivatives_in_scores(
