@@ -78,7 +78,7 @@ def kernel_of(
     out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
     arguments = (loss, labels, weight, hessian_factor, constants, out)
     if loss.link != "logit":  # published scores: NumPy alone has their formulas
-        return NumpyKernel(*arguments)
+        return NumpyKernel(*arguments, scale)
     tables = tables_of(loss, scale) if is_compiled() else None
     if tables is not None:
         return CompiledKernel(*arguments, tables, threads or Threads())
