@@ -271,8 +271,8 @@ def besides(results: pd.DataFrame, known: dict[str, Problem]) -> list[Row]:
     if not two:
         return []
     columns = ["rounds", "cost, threshold chosen", "cost, threshold by arithmetic"]
-    mean = untuned(results[results.table.isin(two)]).groupby(["library", "contestant", "table"], sort=False)
-    logs = np.log(mean[columns].mean())
+    mean = untuned(results[results.table.isin(two)]).groupby(["library", "contestant", "table"])
+    logs = np.log(mean[columns].mean()).sort_index()
     rows = []
     for (library, name), part in logs.groupby(["library", "contestant"], sort=False):
         over = np.exp((part.droplevel([0, 1]) - logs.loc[(library, OWN)]).mean())

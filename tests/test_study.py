@@ -120,7 +120,7 @@ def test_the_rows_set_aside_choose(results):
 def test_tables_are_the_units(results, problem):
     known = {name: problem._replace(name=name) for name in ("one", "two")}
     pairs = pd.DataFrame(of_pairs(of_tables(results, known)))
-    pairs = pairs.set_index(["contest", "trees", "library", "contestant"]).sort_index().sort_index()
+    pairs = pairs.set_index(["contest", "trees", "library", "contestant"]).sort_index()
     row = pairs.loc[("log loss", "default", "xgboost", "focal γ=1")]
     of = results[(results.library == "xgboost") & (results.setting == "{}")]
     mean = of.groupby(["contestant", "table"])["log loss"].mean()
