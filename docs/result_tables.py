@@ -157,7 +157,7 @@ def hand_written() -> str:
     real = frame[~frame["table"].str.startswith("rare")]
     columns = [name for name in real.columns if name.endswith("over own")]
     rows = []
-    for name in [one for one in real["contestant"].unique() if one != "own loss"]:
+    for name in [one for one in real["contestant"].unique() if not one.startswith("own loss")]:
         of = real[real["contestant"] == name].set_index("library")
         own = real[real["contestant"] == "own loss"].set_index("library")
         cells = [" / ".join(f"{gmean(of.loc[lib, column]):.2f}" for lib in LIBRARIES) for column in columns]
