@@ -1,4 +1,4 @@
-"""The objective in XGBoost's Spark estimator, for real: the recipe of the guide, on a local Spark."""
+"""FocalBoosting in XGBoost's Spark estimator, for real: the recipe of the guide, on a local Spark."""
 
 import shutil
 import sys
@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from estimators import make_table
 from scipy.special import expit
-from sklearn.metrics import log_loss
 
-from focal_gbm import ClassCounts, FocalXGBClassifier, FocalXGBObjective
+from focal_gbm import FocalXGBClassifier
+from focal_gbm.xgboost import FocalBoosting
 
 pyspark_sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed: pip install pyspark")
 if shutil.which("java") is None:
@@ -26,86 +25,35 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def spark():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)  # the workers' Python is the driver's
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = pyspark_sql.SparkSession.builder.master("local[2]").appName("focal_gbm tests")
-        options = {"spark.ui.enabled": "false", "spark.task.maxFailures": "1"}
-        session = builder.config(map=options).getOrCreate()
+@pytest.fixture
+def spark(monkeypatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # the workers' Python is the driver's
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    options = {"spark.ui.enabled": "false", "spark.task.maxFailures": "1"}
+    with pyspark_sql.SparkSession.builder.master("local[2]").config(map=options).getOrCreate() as session:
         yield session
-        session.stop()
 
 
-@pytest.fixture(scope="module")
-def rows(spark):
-    """Rows here and in Spark, and the names of the columns."""
-    table = make_table(0, n_samples=4000)
-    X = np.round(table.X, 1)  # few values, so that both workers find the same bins
-    names = [f"f{j}" for j in range(X.shape[1])]
-    frame = spark.createDataFrame(pd.DataFrame(X, columns=names).assign(label=table.y)).repartition(4)
-    return X, table.y, names, frame
-
-
-def fit_on_spark(rows, **params):
-    """Return the Spark model, and the arguments with which it was trained."""
+def test_the_spark_estimator_trains_the_single_machine_model(spark, tmp_path):
     from xgboost.spark import SparkXGBClassifier
 
-    _, _, names, frame = rows
-    found = frame.groupBy("label").count().collect()  # the one pass over the labels
-    counts = ClassCounts.of([row["label"] for row in found], [row["count"] for row in found])
-    objective = counts.objective(FocalXGBObjective, gamma=2.0, alpha="balanced", **params)
-    base_score = counts.base_score(objective.loss)
-    estimator = SparkXGBClassifier(
-        features_col=names, label_col="label", num_workers=2, obj=objective, base_score=base_score,
-        n_estimators=10, max_depth=3,
-    )  # fmt: skip
-    return estimator.fit(frame), objective, base_score
-
-
-def test_the_spark_estimator_trains_the_single_machine_model(rows, tmp_path):
-    X, y, names, frame = rows
-    model, objective, base_score = fit_on_spark(rows)
-
-    params = {
-        "objective": "binary:logistic", "base_score": base_score, "max_depth": 3, "tree_method": "hist",
-        "nthread": 1,
-    }  # fmt: skip
-    one = xgboost.train(params, xgboost.DMatrix(X, y, feature_names=names), 10, obj=objective)
-    data = xgboost.DMatrix(X, feature_names=names)
-    raw = one.predict(data, output_margin=True)
-
-    # The booster is a plain one, saved by XGBoost itself: Spark's own writer cannot write `obj`.
-    path = str(tmp_path / "model.ubj")
-    model.get_booster().save_model(path)
-    saved = xgboost.Booster(model_file=path).predict(data)
-    np.testing.assert_allclose(saved, expit(raw), atol=1e-5)
+    rng = np.random.default_rng(0)
+    X = rng.integers(-9, 10, size=(4000, 3)) / 6.0  # few values, so that both workers find the same bins
+    y = (rng.random(4000) < expit(2 * X[:, 0] - X[:, 1] * X[:, 2] - 2.5)).astype(int)
+    names = ["a", "b", "c"]
+    frame = spark.createDataFrame(pd.DataFrame(X, columns=names).assign(label=y)).repartition(4)
+    params = {"n_estimators": 10, "max_depth": 3}
+    columns = {"features_col": names, "label_col": "label"}
+    boosting = FocalBoosting(gamma=2.0, alpha="balanced")
+    model = SparkXGBClassifier(**columns, **params, num_workers=2, callbacks=[boosting]).fit(frame)
+    one = FocalXGBClassifier(focal_gamma=2.0, focal_alpha="balanced", **params).fit(X, y)
 
     scored = model.transform(frame).select(*names, "probability").toPandas()
-    again = one.inplace_predict(scored[names], predict_type="margin")
-    spark_score = np.array([row[1] for row in scored["probability"]])
-    np.testing.assert_allclose(spark_score, expit(again), atol=1e-5)  # σ(z), not the posterior
-    posterior = objective.loss.link.inverse(np.log(spark_score / (1 - spark_score)))
-    assert posterior.mean() == pytest.approx(y.mean(), abs=0.02)
-
-    with pytest.raises(Exception, match=r"pickle|JSON|serializ"):
-        model.write().overwrite().save(str(tmp_path / "spark-model"))
-
-
-def test_the_logit_link_s_probability_column_is_calibrated(rows):
-    X, y, names, frame = rows
-    model, objective, _ = fit_on_spark(rows, focal_link="logit")
-    scored = model.transform(frame).select("label", *names, "rawPrediction", "probability").toPandas()
     probability = np.array([row[1] for row in scored["probability"]])
-    raw = np.array([row[1] for row in scored["rawPrediction"]])
-    np.testing.assert_allclose(probability, objective.loss.link.inverse(raw), atol=1e-6)
+    np.testing.assert_allclose(probability, one.predict_proba(scored[names].to_numpy())[:, 1], atol=1e-5)
 
-    # as our own class trains and predicts, of the same counts
-    one = FocalXGBClassifier(
-        focal_gamma=2.0, focal_alpha="balanced", focal_link="logit", n_estimators=10, max_depth=3
-    ).fit(X, y)
-    expected = one.predict_proba(scored[names].to_numpy())[:, 1]
-    np.testing.assert_allclose(probability, expected, atol=1e-5)
-    assert probability.mean() == pytest.approx(y.mean(), abs=0.02)
-    assert log_loss(scored["label"], probability) < 1.01 * log_loss(y, one.predict_proba(X))
+    path = str(tmp_path / "model.ubj")
+    model.get_booster().save_model(path)
+    alone = xgboost.Booster(model_file=path).predict(xgboost.DMatrix(X, feature_names=names))
+    np.testing.assert_allclose(alone, one.predict_proba(X)[:, 1], atol=1e-5)
+    model.write().overwrite().save(str(tmp_path / "spark-model"))

@@ -58,7 +58,7 @@ def labels_of(y: Any, sample_weight: Any = None, evaluated: Sequence[Any] = ()) 
     ------
     ValueError
         When it is computed: if a label is missing, naming the partition; if a label of an evaluation set is
-        not among the classes, or a weight is negative or not finite.
+        not among the classes; if a weight is negative or not finite, or all are zero.
     """
     sets = [
         _counts_of_blocks(labels, None, f"the labels of eval_set[{i}]") for i, labels in enumerate(evaluated)
@@ -141,4 +141,6 @@ def _of_all_rows(training: list[Any], evaluated: list[list[Any]]) -> tuple[NDArr
         for own, _ in filter(None, blocks):
             encode_as(own, classes, f"the labels of eval_set[{i}]")
     counts = np.concatenate([counts for _, counts in parts])
+    if not counts.any():
+        raise ValueError("sample_weight must have at least one positive weight, got all weights zero.")
     return classes, np.bincount(codes, counts, len(classes)).astype(np.float64)

@@ -87,8 +87,10 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
         columns = [np.array(column.tolist()) if column.dtype == object else column for column in labels.T]
         return np.column_stack([check_binary_labels(c, f"column {j} of {name}") for j, c in enumerate(columns)])
     labels = np.asarray(column_or_1d(labels, warn=True))
-    given: Any = np.ma.filled(y.astype(object), None) if np.ma.isMaskedArray(y) else labels
-    if isinstance(y, list | tuple) and labels.dtype.kind in "US":
+    given: Any = labels
+    if np.ma.isMaskedArray(y):
+        given = np.where(np.ma.getmaskarray(y).ravel(), None, labels)
+    elif isinstance(y, list | tuple) and labels.dtype.kind in "US":
         given = np.array(y, dtype=object)  # a NaN among texts has become a text
     if given.dtype == object:
         missing = [label is None or _is_nan(label) for label in given.ravel()]
@@ -99,6 +101,8 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
         numbers = np.array(labels.tolist())
         labels = numbers if numbers.dtype.kind in "biuf" else labels
     assert_all_finite(labels, input_name=name)
+    if labels.dtype.kind == "f" and labels.size and np.abs(labels).max() > 2 / np.finfo(labels.dtype).eps:
+        raise ValueError(f"{name} must hold labels that {labels.dtype} can tell apart, got {labels.max()!r}.")
     if labels.dtype.kind not in "biu":  # whole numbers are classes
         check_classification_targets(labels)
     return labels

@@ -224,7 +224,7 @@ class _OnWorker(FocalLGBMClassifier):
         """Keep that of all rows."""
 
     def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
-        boosting = super()._boosting(classes)
+        boosting = super()._boosting(self._le.classes_)
         if boosting is not None:
             boosting.class_counts = self._of_all_rows[1]
         return boosting

@@ -11,7 +11,7 @@ import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm.fit.alpha import by_code, in_order_of, only_one
+from focal_gbm.fit.alpha import by_code, checked, only_one
 from focal_gbm.fit.labels import encode, encode_sets
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import (
@@ -203,7 +203,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             super().fit(X, codes, sample_weight, **arguments)
         else:
             params = self.get_params(deep=False)
-            asked = [*as_list(eval_metric), *as_list(given(params, METRIC, default_metric(len(classes)))[1])]
+            metric = as_list(given(params, METRIC, default_metric(len(classes)))[1])
+            asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
             own, arguments["eval_metric"] = metrics_of(asked, boosting)
             arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]
             if is_dart(params):
@@ -234,10 +235,10 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if is_log_loss(self.focal_gamma, alpha, self.margin_loss):
             return None
         refuse_parameters(params, len(classes))
+        in_order = checked(alpha, classes, name)
         if name != "focal_alpha":
             warn_of_library_weights(self, name, params[name], alpha)
-        alpha = in_order_of(alpha, classes, name)
-        return Boosting(len(classes), self.focal_gamma, alpha, self.margin_loss, params)
+        return Boosting(len(classes), self.focal_gamma, in_order, self.margin_loss, params)
 
     @contextmanager
     def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:

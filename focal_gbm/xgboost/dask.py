@@ -81,19 +81,22 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
         evaluated = [labels for _, labels in eval_set or ()]
         for i, (rows, labels) in enumerate(eval_set or ()):
             check_blocks(rows, {f"the labels of eval_set[{i}]": labels})
-        classes, _ = await self.client.compute(labels_of(y, evaluated=evaluated))
+        classes, _ = await self.client.compute(labels_of(y, sample_weight, evaluated))
         # XGBoost reads labels twice, and knows the training set among the evaluation sets by identity
-        codes = {id(one): self.client.persist(_encoded(one, classes)) for one in (y, *evaluated)}
+        codes = {
+            id(one): self.client.persist(by_row(_encoded, one, np.float32, classes))
+            for one in (y, *evaluated)
+        }
         with self._boosts(classes):
             self._labels = classes
             await super()._fit_async(
                 X,
                 codes[id(y)],
-                sample_weight=_single_column(sample_weight),
+                sample_weight=_column(sample_weight),
                 base_margin=base_margin,
                 eval_set=eval_set and [(rows, codes[id(labels)]) for rows, labels in eval_set],
                 sample_weight_eval_set=sample_weight_eval_set
-                and [_single_column(weight) for weight in sample_weight_eval_set],
+                and [_column(weight) for weight in sample_weight_eval_set],
                 **arguments,
             )
         self._keep_labels(classes)
@@ -103,9 +106,9 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
         weights = None if output_margin else self._class_weights()
         log_odds = output_margin or weights is not None
         result = await super()._predict_async(data, output_margin=log_odds, **options)
-        return (
-            result if output_margin else by_row(_decided, result, self.classes_.dtype, self.classes_, weights)
-        )
+        if output_margin:
+            return result
+        return by_row(_decided, result, self.classes_.dtype, self.classes_, weights)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Return the accuracy of `predict`, a float, which is computed at once.
@@ -125,23 +128,21 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
 
     def to_local(self) -> FocalXGBClassifier:
         """Return the fitted estimator for data of one machine."""
+        self.get_booster()  # raises before `fit`
         local = FocalXGBClassifier()
-        local.__dict__.update(self.__getstate__())
+        state: Any = self.__getstate__()
+        local.__dict__.update(state)
         del local.coll_cfg
         return local
 
 
-def _single_column(weight: Any) -> Any:
-    if getattr(weight, "ndim", 1) == 1:
-        return weight
-    return weight[:, 0] if not hasattr(weight, "columns") else weight[weight.columns[0]]
+def _column(weight: Any) -> Any:
+    """Return weights without a second axis of length 1."""
+    return weight if getattr(weight, "ndim", 1) == 1 else by_row(as_column, weight, np.float64)
 
 
-def _encoded(y: Any, classes: NDArray[Any]) -> Any:
-    return by_row(_encode_block, y, np.float32, classes)
-
-
-def _encode_block(y: Any, classes: NDArray[Any]) -> NDArray[np.float32]:
+def _encoded(y: Any, classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the codes of a block of labels; of none, as an empty block may hold labels of no type."""
     return encode_as(as_column(y), classes, "y").astype(np.float32) if len(y) else np.empty(0, np.float32)
 
 

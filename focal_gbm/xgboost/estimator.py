@@ -15,7 +15,7 @@ from xgboost import XGBClassifier
 
 from focal_gbm._arrays import on_cpu
 from focal_gbm._validation import FloatArray
-from focal_gbm.fit.alpha import in_order_of, only_one
+from focal_gbm.fit.alpha import checked, only_one
 from focal_gbm.fit.labels import encode, encode_sets
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import DEFAULT_GAMMA, FOCAL_PARAMETERS, check_focal_parameters, decide
@@ -169,24 +169,23 @@ feature_weights
             },
             type(self).__name__,
         )
+        alpha = checked(alpha, classes, name)
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
-        vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
+        labels = vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
         given, objective = self.callbacks, self.objective
-        self._boosting = FocalBoosting(
-            self.focal_gamma, in_order_of(alpha, classes, name), self.margin_loss, missing=self.missing
-        )
+        self._boosting = FocalBoosting(self.focal_gamma, alpha, self.margin_loss, missing=self.missing)
         self.callbacks = [self._boosting, *(given or ())]
         try:
             yield
         finally:
             self.callbacks, self.objective = given, objective  # XGBoost's `fit` writes to the latter
+            self._labels = labels
             del self._boosting
 
     def _keep_labels(self, classes: NDArray[Any]) -> None:
         """Keep the labels, also in the booster, whose file then has them."""
-        if not np.array_equal(classes, np.arange(len(classes))) or classes.dtype.kind not in "iu":
-            self._labels = classes
+        self._labels = classes
         description = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         values = classes.tolist()
         if all(isinstance(value, str | int | float | bool) for value in values):
