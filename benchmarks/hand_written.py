@@ -182,7 +182,7 @@ def main() -> None:
         of_row = own.loc[list(zip(mean.library, mean.table, strict=True)), column].to_numpy()
         mean[f"{column}, over own"] = mean[column] / of_row
     print(mean.round(3).to_string(index=False))
-    write("hand_written", f"hand_written.py --splits {arguments.splits}", mean.round(6).to_dict("records"))
+    write("hand_written", "hand_written.py", mean.round(6).to_dict("records"))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def kernel_of(
     """
     global _was_warned
     shape = loss.raw_shape(len(labels))
-    constants = np.array(np.broadcast_to(0.0 if start is None else np.asarray(start), shape[1:]), np.float64)
+    constants = np.zeros(shape[1:]) if start is None else np.reshape(np.asarray(start, np.float64), shape[1:])
     out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
     arguments = (loss, labels, weight, hessian_factor, constants, out)
     if loss.link != "logit":  # published scores: NumPy alone has their formulas
