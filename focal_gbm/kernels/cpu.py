@@ -75,12 +75,12 @@ def kernel_of(
     array([ 0.0327, -0.2413, -0.0327], dtype=float32)
     """
     global _was_warned
-    if loss.link != "logit":
-        raise ValueError(f"loss must be in log-odds, link='logit', got link={loss.link!r}.")
     shape = loss.raw_shape(len(labels))
-    constants = np.array(np.broadcast_to(0.0 if start is None else np.asarray(start), shape[1:]), np.float64)
+    constants = np.zeros(shape[1:]) if start is None else np.reshape(np.asarray(start, np.float64), shape[1:])
     out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
     arguments = (loss, labels, weight, hessian_factor, constants, out)
+    if loss.link != "logit":  # published scores: NumPy alone has their formulas
+        return NumpyKernel(*arguments, scale)
     is_many = loss.kind == "multiclass"
     tables = tables_of(loss, scale) if is_compiled() or not is_many else None
     if tables is not None and is_compiled():
