@@ -68,13 +68,6 @@ def test_windows_of_time_and_groups():
         assert not set(GROUP[past]) & set(GROUP[split.test])
 
 
-def test_the_future_never_comes_before_the_past_however_rows_are_ordered():
-    shuffled = DRAW.permutation(N)
-    for a, b in zip(found(time=TIME), found(time=TIME[shuffled], y=Y[shuffled]), strict=True):
-        for part, other in zip(a, b, strict=True):
-            assert set(part) == set(shuffled[other])
-
-
 @pytest.mark.parametrize(
     ("time", "group", "y", "message"),
     [
