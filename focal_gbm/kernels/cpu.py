@@ -80,7 +80,7 @@ def kernel_of(
     out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
     arguments = (loss, labels, weight, hessian_factor, constants, out)
     if loss.link != "logit":  # published scores: NumPy alone has their formulas
-        return NumpyKernel(*arguments, scale)
+        return NumpyKernel(*arguments, scale, None)
     is_many = loss.kind == "multiclass"
     tables = tables_of(loss, scale) if is_compiled() or not is_many else None
     if tables is not None and is_compiled():
