@@ -2,10 +2,10 @@
 
 Nanoseconds per number (two classes: per row) of one call of the compiled kernel in log-odds, γ=2: two, three
 and ten classes, float32 in C order as XGBoost calls it and float64 in Fortran order as LightGBM does, on one
-and on two threads of that library; poly-1 beside focal loss; NumPy; a copy of the same bytes. With --before, the
-checkout of an earlier commit (22e287c, with its compiled library) does the same in a process beside this one:
-the two take turns, and the quotient is that of the medians. Results on one and two threads are compared bit by
-bit. Writes results/kernel.json.
+and on two threads of that library; poly-1 beside focal loss; NumPy; a copy of the same bytes. With --before,
+the checkout of an earlier commit (22e287c, with its compiled library) does the same in a process beside this
+one: the two take turns, and the quotient is that of the medians. Results on one and two threads are compared
+bit by bit. Writes results/kernel.json.
 
     OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--before PATH] [--rows 1000000] [--rounds 30]
 """

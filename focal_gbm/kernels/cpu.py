@@ -127,7 +127,6 @@ class NumpyKernel:
     def _derivatives(self, labels: NDArray[Any], f: FloatArray) -> tuple[FloatArray, FloatArray]:
         if self._tables is None:
             return self._loss.gradient_hessian(labels, f, hessian_factor=self._hessian_factor)
-        assert self._loss.margin_loss is not None
         w, slope = self._tables.tables[0].at(f)
         sign = np.where(labels, 1.0, -1.0)
         p, q = expit(sign * f), expit(-sign * f)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import Loss
-from focal_gbm.losses.log_odds import score_of_log_odds
+from focal_gbm.losses.log_odds import margins_of_terms, score_of_log_odds
 from focal_gbm.losses.margin import Margin, MarginLoss
 from focal_gbm.losses.roots import increasing_root, lower_bound, upper_bound
 
@@ -39,9 +39,8 @@ _STEPS_PER_UNIT = (4, 8, 16, 32, 64, 128, 256, 512)
 #: More steps than these, for γ in the hundreds, no longer stay in a cache.
 _MOST_STEPS = 32_768
 
-#: Error of a cubic, which is largest in the middle of its step, and of its slope, of which Hessians are made.
-#: The second is at most 384 / 72√3 times the first divided by the step.
-_TOLERANCE = 2e-7
+#: Error of the slope of a cubic, of which Hessians are made. It is at most 384 / 72√3 times the error of the
+#: cubic, which is largest in the middle of a step, divided by the step.
 _SLOPE_TOLERANCE = 1e-6
 _ERROR_OF_SLOPE = 384.0 / (72.0 * math.sqrt(3.0))
 
@@ -102,7 +101,6 @@ def tables_of(loss: Loss, scale: float = 1.0) -> Tables | None:
     scale : float
         Multiplies the loss.
     """
-    assert loss.margin_loss is not None
     alpha = scale * np.array(loss.class_weights)
     if loss.kind == "multiclass":
         return tables_of_many(loss.margin_loss, alpha)
@@ -136,7 +134,7 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     highest, g = loss.link_term(certain)[1], loss.derivatives(certain)[0][1]
 
     def others(term: FloatArray) -> FloatArray:
-        m = Margin(_margins_at(loss, term * rate))
+        m = Margin(margins_of_terms(loss, term * rate, 2.0 * _MOST_OF_OTHERS))
         v = np.exp(-m.minus_log_p - term)
         return np.stack([v, rate * v * m.q / loss.link_slope(m)])
 
@@ -169,18 +167,6 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     return Tables((of_others, of_first), (rate, term_slope, share_slope, most), alpha * factor)
 
 
-def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
-    """Return the margins at which the link term is given, a larger one than those of a table at most."""
-    high = np.full_like(term, 2.0 * _MOST_OF_OTHERS)
-    target = np.minimum(term, loss.link_term(Margin(high)))
-
-    def residual(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        m = Margin(x)
-        return loss.link_term(m) - target, loss.link_slope(m)
-
-    return increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
-
-
 def _end(function: Function, candidates: FloatArray, sign: int, size: Size = _absolute) -> float:
     """Return the first of some arguments beyond which all functions are constant, or the last of them."""
     value = function(candidates)
@@ -211,7 +197,7 @@ def _table(function: Function, low: float, high: float, size: Size = _absolute) 
         cubic = slope[:, :-1] + slope[:, 1:] - 2.0 * rise
         cubics = np.stack([node[:, :-1], slope[:, :-1], rise - slope[:, :-1] - cubic, cubic], axis=-1)
         found = cubics @ (0.5 ** np.arange(4))
-        tolerance = min(_TOLERANCE, _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit)
+        tolerance = _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit
         if (np.abs(found - middle) <= tolerance * np.maximum(size(x[3:-3:2], middle), _NOTHING)).all():
             with np.errstate(over="ignore"):  # a weight too large for float32 makes the first gradient raise
                 return Table(first, per_unit, np.ascontiguousarray(cubics.swapaxes(0, 1), dtype=np.float32))
