@@ -113,7 +113,7 @@ class Boosting:
             weight,
             scale=plan.scale,
             hessian_factor=softmax_factor(FocalLGBMObjective, plan.loss),
-            start=self.start if self.start.any() else None,
+            start=self.start.reshape(plan.loss.raw_shape(1)[1:]),
             order=FocalLGBMObjective.order,
             threads=Threads(FocalLGBMObjective.shared_object, self._n_threads),
         )
