@@ -228,17 +228,18 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
-        check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
-        params = self.get_params(deep=False)
+        params = self.get_params(deep=False)  # in LightGBM what `set_params` set, whatever the attribute is by now
+        gamma, focal_alpha, margin_loss = (params[name] for name in FOCAL_PARAMETERS)
+        check_focal_parameters(gamma, margin_loss, "focal_gamma")
         weights = library_weights(params, classes)
-        name, alpha = only_one({"focal_alpha": self.focal_alpha, **weights}, type(self).__name__)
-        if is_log_loss(self.focal_gamma, alpha, self.margin_loss):
+        name, alpha = only_one({"focal_alpha": focal_alpha, **weights}, type(self).__name__)
+        if is_log_loss(gamma, alpha, margin_loss):
             return None
         refuse_parameters(params, len(classes))
         in_order = checked(alpha, classes, name)
         if name != "focal_alpha":
             warn_of_library_weights(self, name, params[name], alpha)
-        return Boosting(len(classes), self.focal_gamma, in_order, self.margin_loss, params)
+        return Boosting(len(classes), gamma, in_order, margin_loss, params)
 
     @contextmanager
     def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:

@@ -14,8 +14,8 @@ and its slope t',
     gradient_j  = A_t (π_j - δ_tj)
     hessian_jj  = A_t { (1 - u_t) (π_j - δ_tj)² + π_j [ u_j (1 - π_j)² + π_j Σ_{k≠j} π_k u_k ] }
 
-with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f). Of them all that
-there is of a loss is the weight w, at the score z of f:
+with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f), and all that
+there is of a loss is then its weight w, at the score z of f:
 
     w           = [α_0 g(-z) + α_1 g(z)] / [t'(z) + t'(-z)]
     gradient    = w (η - y)

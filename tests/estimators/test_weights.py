@@ -13,21 +13,14 @@ def copies(data, k):
 
 @pytest.mark.parametrize("alpha", [None, "balanced"])
 def test_a_weight_of_k_is_k_copies(problem, alpha):
-    """With a bin for each value, and no split that needs a number of rows."""
-    n = 60
-    data = rows(problem.kind, 3, n)
-    X = data.X
-    k = np.random.default_rng(1).integers(0, 4, n)
+    """In LightGBM in few large leaves: it counts rows, whatever their weight, in bins and in leaves."""
+    data = rows(problem.kind, 1, 60)
+    X, k = data.X, np.random.default_rng(1).integers(problem.library == "lightgbm", 4, 60)
     params = {"focal_alpha": alpha}
     if problem.library == "lightgbm":
-        params |= {"min_child_samples": 0, "min_child_weight": 1.0, "min_data_in_bin": 1}
-    if problem.library == "lightgbm":  # which bins rows whatever their weight
-        keep = k > 0
-        X, y, k = X[keep], data.y[keep], k[keep]
-    else:
-        y = data.y
-    weighted = problem.ours(**params).fit(X, y, sample_weight=k.astype(float))
-    copied = problem.ours(**params).fit(np.repeat(X, k, axis=0), np.repeat(y, k, axis=0))
+        params |= {"min_child_samples": 0, "min_child_weight": 5.0, "min_data_in_bin": 1, "num_leaves": 4}
+    weighted = problem.ours(**params).fit(X, data.y, sample_weight=k.astype(float))
+    copied = problem.ours(**params).fit(np.repeat(X, k, axis=0), np.repeat(data.y, k, axis=0))
     assert_allclose(weighted.predict_proba(X), copied.predict_proba(X), rtol=0, atol=1e-6)
     assert_array_equal(weighted.predict(X), copied.predict(X))
 
