@@ -47,7 +47,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"external_memory",  # a program of its own, for the guide
+    "ignore_pattern": r"external_memory|make_payments",  # programs of their own, for the guide
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,

@@ -64,13 +64,14 @@ def gains() -> str:
     with_start = "by hand, init_score"
     rounds = both(lambda lib: gmean(_rounds(real, by_hand, lib) / _rounds(real, with_start, lib)))
     fits, _ = load("fit_time_vs_library")
-    fits = fits[(fits["case"] == "1000000x30x2") & (fits["threads"] == 2)].set_index("library")["ratio"]
+    fits = fits[(fits["case"] == "1000000x30x2") & (fits["threads"] == 2)].set_index("library")
+    measured = " and ".join(fits["revision"].unique())
     return (
         f"* **Probabilities.** The log loss at γ=2 is {loss_of(ours)} times that of the library's own loss; "
-        f"σ of a hand-written objective's score has {loss_of(by_hand)} times "
+        f"of a hand-written objective's score, read as a probability, {loss_of(by_hand)} times "
         "([more](docs/guide/migrating.md)).\n"
-        f"* **Speed.** A fit of 10⁶ × 30 on two threads takes {both(lambda lib: fits[lib])} times as long as "
-        "with the library's own loss ([more](docs/guide/gpu.md)).\n"
+        f"* **Speed.** A fit of 10⁶ × 30 takes {both(lambda lib: fits.loc[lib, 'ratio'])} times as long as "
+        f"with the library's own loss (2 threads, at {measured}; [more](docs/guide/gpu.md)).\n"
         f"* **Start.** Training starts at the base rate. From zero it takes {rounds} times as many rounds "
         "([more](docs/guide/migrating.md)).\n"
     )
