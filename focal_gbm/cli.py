@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -30,7 +30,8 @@ _is = partial(typer.Option, rich_help_panel="What its columns are")
 _what = partial(typer.Option, rich_help_panel="What is compared")
 _how = partial(typer.Option, rich_help_panel="How it is compared")
 _out = partial(typer.Option, rich_help_panel="Output")
-_Text, _Texts = str | None, list[str] | None
+_Text: TypeAlias = str | None
+_Texts: TypeAlias = list[str] | None
 
 
 @app.callback(invoke_without_command=True)
@@ -70,8 +71,8 @@ def compare(
     alpha: Annotated[_Texts, _what(help="α to try: balanced, effective or a number. Default: none.")] = None,
     top: Annotated[_Texts, _what(help="Rows to look at: 1% or 100. Default: 0.5%, 1%, 5%.")] = None,
     precision: Annotated[float | None, _what(help="Report the recall at this precision, too.")] = None,
-    decide: Annotated[_Text, _what(help="The score of the verdict: average_precision, cost, ...")] = None,
-    margin: Annotated[float, _what(help="This share of a score does not matter.")] = 0.02,
+    decide: Annotated[_Text, _what(help="The score of the verdict, such as cost.")] = None,
+    margin: Annotated[float, _what(help="What of a score does not matter.")] = 0.02,
     folds: Annotated[int, _how(help="Of cross-validation, or windows of time.")] = 5,
     repeats: Annotated[int | None, _how(help="Default: 2, and 1 from 20,000 rows on.")] = None,
     rounds: Annotated[int, _how(help="At most.")] = 500,
@@ -79,7 +80,7 @@ def compare(
     patience: Annotated[int, _how(help="Rounds without improvement to stop after.")] = 30,
     jobs: Annotated[int | None, _how(help="Fits side by side. Default: the cores.")] = None,
     seed: Annotated[int, _how(help="Of splits and models.", min=0)] = 0,
-    html: Annotated[Path | None, _out(help="Write a page with pictures to this file.", dir_okay=False)] = None,
+    html: Annotated[Path | None, _out(help="Write a page with pictures here.", dir_okay=False)] = None,
     as_json: Annotated[bool, _out("--json", help="Print JSON in place of the tables.")] = False,
 ) -> None:  # fmt: skip
     """Would focal loss help on this table?

@@ -76,17 +76,18 @@ def compare(
     ValueError
         For an option that makes no sense.
     """
-    groups = {group: {one.name for one in fields(group)} for group in (Reading, Roles, Protocol)}
-    known = {*_OF_TABLE}.union(*groups.values())
-    for name in options:
-        if name not in known:
-            raise TypeError(f"compare() has no option {name!r}: {nearest(name, sorted(known))}")
-    reading, roles, protocol = (
-        group(**{name: options[name] for name in names & set(options)}) for group, names in groups.items()
-    )
+    names = {group: {one.name for one in fields(group)} for group in (Reading, Roles, Protocol)}
+    known = sorted({*_OF_TABLE}.union(*names.values()))
+    if unknown := next((name for name in options if name not in known), None):
+        raise TypeError(f"compare() has no option {unknown!r}: {nearest(unknown, known)}")
+
+    def of(group: Any) -> Any:
+        return group(**{name: options[name] for name in options if name in names[group]})
+
+    protocol = of(Protocol)
     of_table = {name: options[name] for name in _OF_TABLE if name in options}
     table = prepare(
-        frame, target, reading=reading, roles=roles, folds=protocol.folds, seed=protocol.seed, **of_table,
-        step=lambda what: step(0, None, what),
+        frame, target, reading=of(Reading), roles=of(Roles), folds=protocol.folds, seed=protocol.seed,
+        step=lambda what: step(0, None, what), **of_table,
     )  # fmt: skip
     return run(table, protocol, step)

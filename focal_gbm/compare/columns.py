@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from numbers import Number
+from numbers import Real
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -39,6 +39,9 @@ _WRITINGS: dict[str, tuple[str, str | None]] = {
 }  # fmt: skip
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
 _DATES = (*(day + clock for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p") for day in _DAYS), "%Y-%m")
+
+#: Spans of time; pandas would take "2000-11" for one, too.
+_SPAN = r"[+-]?(?:P\w+(?:\.\w+)?|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+[\s,]*)*(?:[+-]?\d+:\d\d:\d\d(?:\.\d+)?)?)"
 
 #: So many texts that are no numbers, among numbers, may mean missing.
 _FEW_STRAYS = 3
@@ -119,7 +122,7 @@ def read_column(series: pd.Series, reading: Reading) -> Column | Refused:
             return Column("category", _category(series.cat.codes.to_numpy(), series.index))
         series = series.astype(series.cat.categories.dtype)
     array = _as_arrow(series)
-    kind = None if array is None else array.type
+    kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _Texts(array, series.index, name).read(reading)
     if name in reading.categorical:
@@ -128,7 +131,7 @@ def read_column(series: pd.Series, reading: Reading) -> Column | Refused:
         return Column("time", pd.Series(_days(array), series.index))
     if pa.types.is_boolean(kind):
         array = array.cast(pa.int8())
-    elif kind is None or pa.types.is_nested(kind) or pa.types.is_binary(kind):
+    elif pa.types.is_nested(kind) or pa.types.is_binary(kind):
         raise TableError(f"column {name!r} holds neither numbers nor texts nor times (--drop {quote(name)}).")
     return Column(
         "number", pd.Series(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), series.index)
@@ -140,9 +143,9 @@ def _as_arrow(series: pd.Series) -> Any:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowException, OverflowError):
         # numbers and texts in one column are read as they would stand in a file
-        if not all(isinstance(value, (str, Number)) or value is None for value in series):
-            return None
-        array = pa.array(series.map(str, na_action="ignore"), pa.string(), from_pandas=True)
+        is_scalar = all(isinstance(value, (str, Real)) or value is None for value in series)
+        texts = series.map(str, na_action="ignore").map(lambda text: text if is_scalar else text.encode())
+        array = pa.array(texts, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -221,7 +224,12 @@ class _Texts:
     def refused(self, numbers: pd.Series, begins: NDArray[np.bool_], rows: NDArray[np.intp]) -> Refused:
         texts, strays = self.texts, numbers.isna().to_numpy()
         places = strays & begins if (strays & begins).any() else strays
-        options = [one for one, signs in _WRITINGS.items() if as_numbers(texts, *signs).notna().all()]
+        options = [
+            option
+            for option, (decimal, thousands) in _WRITINGS.items()
+            if texts.str.contains(_pattern(thousands or decimal)).any()
+            and as_numbers(texts, decimal, thousands).notna().all()
+        ]
         if strays.all() and not np.isnan(as_spans(texts)).any():
             options.append(f"--numeric {quote(self.name)}")
         options += [f"--date-format {quote(one)}" for one in _DATES if as_times(texts, [one]) is not None]
@@ -259,11 +267,14 @@ def as_numbers(texts: pd.Series, decimal: str = ".", thousands: str | None = Non
     return pd.to_numeric(texts, errors="coerce").astype("float64")
 
 
+def _pattern(sign: str) -> str:
+    return r"\s" if sign == " " else re.escape(sign)  # any blank, those that keep a line together too
+
+
 def as_spans(texts: pd.Series) -> FloatArray:
     """Return spans of time as days by `pandas.to_timedelta`, NaN where they are none."""
-    days: FloatArray = (
-        pd.to_timedelta(texts, errors="coerce").dt.total_seconds().to_numpy(np.float64) / 86_400
-    )
+    spans = pd.to_timedelta(texts.where(texts.str.fullmatch(_SPAN)), errors="coerce")
+    days: FloatArray = spans.dt.total_seconds().to_numpy(np.float64) / 86_400
     return days
 
 

@@ -23,7 +23,7 @@ from focal_gbm.compare.contestants import (
     Protocol,
     fit,
 )  # fmt: skip
-from focal_gbm.compare.scores import Metric, metrics
+from focal_gbm.compare.scores import Metric
 from focal_gbm.compare.splits import splits
 from focal_gbm.compare.table import Table
 from focal_gbm.compare.verdict import MANY_SPLITS, Improvement, Verdict, improvement, sentence
@@ -76,13 +76,12 @@ class Comparison:
     @property
     def metrics(self) -> dict[str, Metric]:
         """The scores by name, in the order in which people read them."""
-        table, protocol = self.table, self.protocol
-        return metrics(protocol.top, protocol.precision, table.has_amounts, table.cost_fp is not None)
+        return self.protocol.metrics(self.table)
 
     @property
     def decisive(self) -> list[str]:
         """The two scores that decide."""
-        return self.protocol.decisive(self.metrics)
+        return self.protocol.decisive(self.table)
 
     def names(self, library: str) -> list[str]:
         """Return the contestants of a library, those that decide first."""
@@ -198,6 +197,7 @@ def run(
         Where a split lacks a class.
     """
     started = time.perf_counter()
+    protocol.decisive(table)  # says now what cannot be decided
     repeats = protocol.repeats_for(len(table.y))
     every = splits(table.y, protocol.folds, repeats, protocol.seed, time=table.time, group=table.group)
     contestants = [one for library in protocol.libraries for one in protocol.contestants(library, table.y)]

@@ -14,7 +14,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from focal_gbm.compare.columns import FloatArray
 from focal_gbm.compare.errors import nearest
-from focal_gbm.compare.scores import rows_at_top, score
+from focal_gbm.compare.scores import Metric, metrics, rows_at_top, score
 from focal_gbm.compare.splits import Split
 from focal_gbm.compare.table import Table
 
@@ -107,13 +107,16 @@ class Protocol:
         """The libraries that are compared on."""
         return list(LIBRARIES) if self.library == "both" else [self.library]
 
-    def decisive(self, metrics: Any) -> list[str]:
+    def metrics(self, table: Table) -> dict[str, Metric]:
+        """Return the scores that are reported on a table."""
+        return metrics(self.top, self.precision, table.has_amounts, table.cost_fp is not None)
+
+    def decisive(self, table: Table) -> list[str]:
         """Return the two scores that decide: the verdict's own and the log loss."""
-        first = self.decide or next(iter(metrics))
-        if first not in metrics:
-            raise ValueError(
-                f"decide must be a score that is reported, got {first!r}: {nearest(first, metrics)}"
-            )
+        known = self.metrics(table)
+        first = self.decide or next(iter(known))
+        if first not in known:
+            raise ValueError(f"decide must be a score that is reported: {nearest(first, known)}")
         return [first, "average_precision" if first == "log_loss" else "log_loss"]
 
     def repeats_for(self, n_rows: int) -> int:
@@ -205,7 +208,7 @@ def fit(
         proba[SHIFTED] = _clipped(on_test / by_class)
     of_rows = {"weight": weight, "cost_fp": table.cost_fp, "cost_fn": table.cost_fn}
     of_test = {name: None if rows is None else rows[split.test] for name, rows in of_rows.items()}
-    how = {"top": protocol.top, "precision": protocol.precision, **of_test}
+    how: dict[str, Any] = {"top": protocol.top, "precision": protocol.precision, **of_test}
     scores = {name: {**score(y[split.test], one, **how), **effort} for name, one in proba.items()}
     return scores, [str(one.message) for one in caught]
 

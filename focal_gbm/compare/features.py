@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 from sklearn.isotonic import isotonic_regression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import TargetEncoder
+from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
 from focal_gbm.compare.columns import Column
@@ -110,15 +108,17 @@ def explained_alone(X: pd.DataFrame, y: NDArray[np.int64], seed: int) -> dict[st
     largest = float(np.finfo(np.float32).max) / 4
     shares = {}
     for name in X.columns:
-        if isinstance(X[name].dtype, pd.CategoricalDtype):
-            # categories in the order of their mean class, found on each fold's training rows
-            values, model = (
-                X[name].cat.codes.to_numpy(),
-                make_pipeline(TargetEncoder(random_state=seed), tree),
-            )
-        else:
-            values, model = X[name].clip(-largest, largest).fillna(-2 * largest).to_numpy(np.float32), tree
-        proba = cross_val_predict(model, values[:, None], y, cv=folds, method="predict_proba")
+        is_category, proba = X[name].dtype == "category", np.empty_like(truth)
+        column = (
+            X[name].cat.codes + 1 if is_category else X[name].clip(-largest, largest).fillna(-2 * largest)
+        )
+        for train, test in folds.split(truth, y):
+            values = column.to_numpy(np.float64 if not is_category else np.intp)
+            if is_category:  # in the order of their mean class, found on each fold's training rows
+                rows = np.maximum(np.bincount(values[train], minlength=values.max() + 1), 1)
+                values = (np.bincount(values[train], y[train], len(rows)) / rows)[values]
+            tree.fit(values[train, None], y[train])
+            proba[test] = tree.predict_proba(values[test, None])
         shares[name] = 1 - float(((proba - truth) ** 2).sum() / ((truth.mean(axis=0) - truth) ** 2).sum())
     return shares
 

@@ -88,8 +88,9 @@ def improvement_svg(comparison: Comparison, metric: str) -> str:
         color, thick = _STYLES[library]["color"], name == CHOSEN
         if abs(one.mean) > limit:
             edge, arrow = float(limit * np.sign(one.mean)), {"arrowstyle": "->", "color": color}
-            place = {"xytext": (0.8 * edge, height), "va": "center", "ha": "center", "arrowprops": arrow}
-            axes.annotate(f"{one.mean:+.3g}", (edge, height), fontsize=8, color=color, **place)
+            how: dict[str, Any] = {"fontsize": 8, "color": color, "va": "center", "ha": "center"}
+            text, tip, start = f"{one.mean:+.3g}", (edge, height), (0.8 * edge, height)
+            axes.annotate(text, tip, start, arrowprops=arrow, **how)
             continue
         ends = np.clip([one.low, one.high], -limit, limit)
         axes.plot(ends, [height] * 2, color=color, linewidth=2.4 if thick else 1.2)

@@ -27,8 +27,8 @@ EFFORT = {"seconds": "training time, s", "rounds": "rounds"}
 FOOTNOTE = (
     "Gain: over the log loss; + is better in every score. Better, worse: its interval lies on one side of "
     "zero; level: within the margin (--margin); no word: the rows do not tell. The test knows that splits "
-    "share rows (Nadeau and Bengio); intervals are 95 %, of all contestants but “focal loss” widened for their "
-    "number. “Focal loss” has the γ (and α) with the smallest log loss on the rows set aside in each split. "
+    "share rows (Nadeau and Bengio); intervals are 95 %, of all but “focal loss” widened for their number. "
+    "“Focal loss” has the γ (and α) with the smallest log loss on the rows set aside in each split. "
     "“Shifted”: class weights undone in the probabilities, in closed form."
 )
 
@@ -36,7 +36,7 @@ _WAYS = {
     "chance": "{splits} splits of {folds}-fold stratified cross-validation",
     "group": "{splits} splits of {folds}-fold cross-validation with the rows of a group on one side",
     "time": "{splits} windows of time, each tested by models trained on the past",
-    "time and group": "{splits} parts of {folds} windows of time, tested by models of others' past",
+    "time and group": "{splits} parts of {folds} windows of time, by models of the past of others",
 }
 _HOW = (
     "; at most {rounds} rounds at learning rate {learning_rate:g}, stopped after {patience} without a better "

@@ -15,7 +15,7 @@ _MOST_CLASSES = 50
 
 
 def read_target(
-    column: pd.Series, positive: str | None = None, folds: int = 2
+    column: pd.Series, positive: str | None = None, folds: int = 1
 ) -> tuple[NDArray[np.int64], tuple[str, ...], str]:
     """Return class codes, the labels by code, and which class is looked for, in a sentence.
 
@@ -26,7 +26,7 @@ def read_target(
     positive : str or None, default=None
         The label looked for, which gets code 1; of more than two classes it is told apart from the rest.
         None is the rarer of two, or all classes.
-    folds : int, default=2
+    folds : int, default=1
         Every class must have so many rows.
 
     Raises

@@ -56,7 +56,7 @@ def _scores(summary: dict[str, Any], library: dict[str, Any], is_wide: bool) -> 
     for metric, about in summary["metrics"].items():
         scores = {name: one["scores"][metric] for name, one in found.items()}
         cells = [_cell(scores[name], about["decides"]) for name in (LOG_LOSS, CHOSEN, *others)]
-        cells[1:2] = [number(scores[CHOSEN]["mean"]), _gain(scores[CHOSEN]["gain"])]
+        cells[1:2] = [Text(number(scores[CHOSEN]["mean"])), _gain(scores[CHOSEN]["gain"])]
         arrow = "↑" if about["higher_is_better"] else "↓"
         table.add_row(f"{arrow} {about['label']}", *cells, style="bold" if about["decides"] else "")
     for what, label in EFFORT.items():
