@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_gallery.gen_gallery",
     "formulas",  # docs/formulas.py
-    "tables",  # docs/tables.py
+    "result_tables",  # docs/result_tables.py
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
@@ -41,12 +41,13 @@ autodoc_default_options = {  # scikit-learn writes these, with links into its ow
 }
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False
+suppress_warnings = ["ref.python"]  # `classes_` is an attribute of several estimators
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"external_memory|make_payments",  # programs of their own, for the guide
+    "ignore_pattern": r"external_memory",  # a program of its own, for the guide
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,

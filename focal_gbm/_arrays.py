@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 #: Elements a block: its dozen temporaries in float64 take 1.5 MiB, about the cache of one core.
 BLOCK_SIZE = 16384
 
-#: |x| at which exp(x) and exp(-x) are both still normal numbers, per dtype.
-EXP_LIMIT = {np.dtype(np.float32): 87.0, np.dtype(np.float64): 708.0}
-
 
 def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
     """Yield slices that cover ``range(n_rows)`` in blocks of about BLOCK_SIZE elements."""

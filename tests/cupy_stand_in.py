@@ -15,10 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import xgboost
 from needs import missing
-
-from focal_gbm.xgboost import margins
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
@@ -28,7 +25,6 @@ TYPES = {
     "int": np.int32,
     "long long": np.int64,
     "unsigned char": np.uint8,
-    "Class": np.float32,
 }
 
 
@@ -178,6 +174,10 @@ class XGBoostsFunctions:
 
 def let_xgboost_take_stand_ins(monkeypatch):
     """Let XGBoost make matrices of these arrays without a device, and predict for them; return the arrays."""
+    import xgboost
+
+    from focal_gbm.xgboost import gpu, prediction
+
     taken = []
 
     def on_cpu(make):
@@ -190,7 +190,8 @@ def let_xgboost_take_stand_ins(monkeypatch):
         return matrix
 
     for name in ("DMatrix", "QuantileDMatrix"):
-        monkeypatch.setattr(xgboost, name, on_cpu(getattr(xgboost, name)))
+        for module in (xgboost, xgboost.sklearn):
+            monkeypatch.setattr(module, name, on_cpu(getattr(module, name)))
     boost = xgboost.Booster.boost
 
     def boost_on_cpu(self, dtrain, **options):
@@ -198,8 +199,14 @@ def let_xgboost_take_stand_ins(monkeypatch):
         return boost(self, dtrain, **on_cpu)
 
     monkeypatch.setattr(xgboost.Booster, "boost", boost_on_cpu)
-    functions = XGBoostsFunctions(margins._c_api())
-    monkeypatch.setattr(margins, "_c_api", lambda: functions)
+    configuration = xgboost.Booster.save_config  # XGBoost falls back to the CPU, and says so
+    monkeypatch.setattr(
+        xgboost.Booster,
+        "save_config",
+        lambda self: configuration(self).replace('"device":"cpu"', '"device":"cuda:0"'),
+    )
+    functions = XGBoostsFunctions(prediction.c_api())
+    monkeypatch.setattr(gpu, "c_api", lambda: functions)
     return taken
 
 

@@ -48,6 +48,27 @@ def in_order_of(alpha: Any, classes: NDArray[Any], name: str = "focal_alpha") ->
     return check_class_weights([*weights.values()], len(classes), name)
 
 
+def checked(alpha: Any, classes: NDArray[Any], name: str) -> Any:
+    """Return weights by label in the order of `classes`, all else as it came, if it can be an α of these classes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `resolve_alpha`, which knows the counts, and not what the user calls α.
+    """
+    resolve_alpha(alpha, classes, np.ones(len(classes)), name)
+    return in_order_of(alpha, classes, name)
+
+
+def by_code(weights: Any, classes: NDArray[Any]) -> Any:
+    """Return weights by label as weights by code; everything else as it came."""
+    weights = by_label(weights)
+    if not isinstance(weights, Mapping):
+        return weights
+    codes = {label: code for code, label in enumerate(classes.tolist())}
+    return {codes.get(label, label): weight for label, weight in weights.items()}
+
+
 def resolve_alpha(
     alpha: object, classes: NDArray[Any], class_counts: FloatArray, name: str = "focal_alpha"
 ) -> tuple[float, ...] | None:

@@ -63,6 +63,22 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
 
 
+def encode_sets(sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> list[tuple[Any, NDArray[Any]]]:
+    """Return evaluation sets with codes for labels, `codes` themselves where a set has the very `y`.
+
+    Parameters
+    ----------
+    sets : sequence of (rows, labels)
+    y, codes : array-like, ndarray
+        Of the training set.
+    classes : ndarray of shape (n_classes,)
+    """
+    return [
+        (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
+        for i, (rows, labels) in enumerate(sets)
+    ]
+
+
 def _checked(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
@@ -71,8 +87,10 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
         columns = [np.array(column.tolist()) if column.dtype == object else column for column in labels.T]
         return np.column_stack([check_binary_labels(c, f"column {j} of {name}") for j, c in enumerate(columns)])
     labels = np.asarray(column_or_1d(labels, warn=True))
-    given: Any = np.ma.filled(y.astype(object), None) if np.ma.isMaskedArray(y) else labels
-    if isinstance(y, list | tuple) and labels.dtype.kind in "US":
+    given: Any = labels
+    if np.ma.isMaskedArray(y):
+        given = np.where(np.ma.getmaskarray(y).ravel(), None, labels)
+    elif isinstance(y, list | tuple) and labels.dtype.kind in "US":
         given = np.array(y, dtype=object)  # a NaN among texts has become a text
     if given.dtype == object:
         missing = [label is None or _is_nan(label) for label in given.ravel()]
@@ -83,6 +101,8 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
         numbers = np.array(labels.tolist())
         labels = numbers if numbers.dtype.kind in "biuf" else labels
     assert_all_finite(labels, input_name=name)
+    if labels.dtype.kind == "f" and labels.size and np.abs(labels).max() > 2 / np.finfo(labels.dtype).eps:
+        raise ValueError(f"{name} must hold labels that {labels.dtype} can tell apart, got {labels.max()!r}.")
     if labels.dtype.kind not in "biu":  # whole numbers are classes
         check_classification_targets(labels)
     return labels

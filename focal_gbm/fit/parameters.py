@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from focal_gbm._warnings import warn_user
+from focal_gbm.fit.alpha import by_label
 from focal_gbm.fit.plan import FOCAL_PARAMETERS
 
 
@@ -29,7 +30,7 @@ def refuse_unknown(model: Any) -> None:
 def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> None:
     """Warn that the library's own class weights mean something else here than in the library."""
     warn_user(
-        f"{name}={value!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, which "
+        f"{name}={by_label(value)!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, which "
         f"stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
         "this is what you want, without this warning."
     )

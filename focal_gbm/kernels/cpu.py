@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
-from focal_gbm._validation import FloatArray, check_raw_prediction, check_sample_weight
+from focal_gbm._arrays import row_blocks
+from focal_gbm._validation import FloatArray, check_raw_prediction
 from focal_gbm._warnings import warn_user
-from focal_gbm.kernels.compiled import Kernel, library
-from focal_gbm.kernels.formula import Formula
-from focal_gbm.kernels.task import Task, raise_if_not_finite, raise_if_results_not_finite
+from focal_gbm.kernels.compiled import CompiledKernel, library
+from focal_gbm.kernels.finite import raise_if_not_finite
+from focal_gbm.kernels.tables import Tables, tables_of
 from focal_gbm.kernels.threads import Threads
-from focal_gbm.losses.base import Loss
+from focal_gbm.losses import Loss
 
 #: Set to "numpy" to do without the compiled kernel.
 SWITCH = "FOCAL_GBM_KERNEL"
@@ -26,164 +27,109 @@ _MANY_ROWS = 100_000
 _was_warned = False
 
 
-def cpu_kernel(task: Task, threads: Threads) -> PlainKernel | CompiledKernel:
-    """Return what computes gradients on the CPU: the compiled kernel wherever it knows the loss.
-
-    Warns once a process where many rows are left to NumPy for want of a compiler at install.
-    """
-    global _was_warned
-    formula = formula_of(task.loss, task.scale, task.hessian, task.hessian_factor)
-    if formula is not None and is_compiled():
-        return CompiledKernel(task, formula, threads)
-    if library() is None and len(task.labels) > _MANY_ROWS and not _was_warned:
-        _was_warned = True
-        warn_user(
-            "focal_gbm was installed without a C compiler: gradients are computed by NumPy, on one thread. "
-            "Install it again where there is one; focal_gbm.show_versions() says which kernel is in use."
-        )
-    return PlainKernel(task)
-
-
-def sum_of_losses(
-    loss: Loss, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
-) -> float:
-    """Return the sum of `loss.loss` over rows: of log-odds in C, as NumPy inverts the link slowly."""
-    formula = formula_of(loss) if loss.focal_link == "logit" else None
-    if formula is not None and is_compiled():
-        labels = loss.check_labels(y_true)
-        raw = check_raw_prediction(raw_prediction, loss.raw_shape(len(labels)))
-        if not (raw.flags.c_contiguous or raw.flags.f_contiguous):
-            raw = np.ascontiguousarray(raw)
-        weight = check_sample_weight(sample_weight, len(labels))
-        total = Kernel(formula, loss.smallest_labels(labels), weight).focal_loss(raw)
-        if math.isfinite(total):
-            return total
-    return float(loss.loss(y_true, raw_prediction, sample_weight).sum(dtype=np.float64))
-
-
 def is_compiled() -> bool:
     """Say whether the compiled kernel is there and not switched off."""
     return library() is not None and os.environ.get(SWITCH) != "numpy"
 
 
-def formula_of(
-    loss: Loss, scale: Any = 1.0, hessian: str | None = None, hessian_factor: float = 1.0
-) -> Formula | None:
-    """Return the loss as compiled code takes it, or None where it is none that it knows."""
-    pairs = loss.weighted_losses(scale)
-    gammas = [margin_loss.kernel_gamma for margin_loss, _ in pairs]
-    if any(gamma is None for gamma in gammas):
-        return None
-    shape = (-1, 2) if loss.activation == "sigmoid" else (-1,)
-    gamma, weight = np.array(gammas), np.array([weight for _, weight in pairs])
-    return Formula(
-        loss.activation, gamma.reshape(shape), weight.reshape(shape),
-        link=loss.focal_link, hessian=loss.hessian_of(hessian), hessian_factor=hessian_factor,
-    )  # fmt: skip
+def kernel_of(
+    loss: Loss, labels: NDArray[Any], weight: FloatArray | None, *, scale: float = 1.0,
+    hessian_factor: float = 1.0, start: ArrayLike | None = None, order: str = "C",
+    threads: Threads | None = None,
+) -> CompiledKernel | NumpyKernel:  # fmt: skip
+    """Return what computes gradient and floored Hessian of one training set.
 
+    It is called with a raw prediction, float32 or float64 of the shape of the loss, and returns gradient and
+    Hessian as float32 arrays of that shape, which the next call overwrites. It raises a ValueError with the
+    first row in which a raw prediction or a result is not finite.
 
-def loss_sums(
-    loss: Loss, labels: NDArray[Any], weight: FloatArray | None, threads: Threads
-) -> LossSums | None:
-    """Return what sums losses in C, or None where that is left to NumPy."""
-    formula = formula_of(loss)
-    return LossSums(loss, formula, labels, weight, threads) if formula and is_compiled() else None
-
-
-def total_weight(loss: Loss, labels: NDArray[Any], weight: FloatArray | None) -> float:
-    """Return what a sum of losses is divided by: the weights as kernels keep them, once for each label."""
-    total = len(labels) if weight is None else weight.astype(np.float32).sum(dtype=np.float64)
-    return float(total) * loss.n_labels
-
-
-class LossSums:
-    """Mean losses of one set of rows in C, on the library's threads.
+    Warns once per process where many rows are left to NumPy.
 
     Parameters
     ----------
     loss : Loss
-    formula : Formula
+        In log-odds.
     labels : ndarray
-        As `loss.smallest_labels` returns them.
+        As `loss.check_labels` returns them.
     weight : ndarray of shape (n_samples,) or None
-    threads : Threads
+        Sample weights.
+    scale : float, default=1.0
+        Multiplies the loss.
+    hessian_factor : float, default=1.0
+        Multiplies the Hessian before the floor, see `Loss.gradient_hessian`.
+    start : array-like of shape (n_columns,), default=None
+        Constants to add to the raw prediction, one per column.
+    order : {"C", "F"}, default="C"
+        Memory order of the results.
+    threads : Threads, default=Threads()
+        On whose threads; results do not depend on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import BinaryFocalLoss
+    >>> from focal_gbm.kernels import kernel_of
+    >>> kernel = kernel_of(BinaryFocalLoss(2.0), np.array([False, True, True]), None)
+    >>> gradient, hessian = kernel(np.array([-2.0, -2.0, 2.0], np.float32))
+    >>> gradient.round(4)
+    array([ 0.0327, -0.2413, -0.0327], dtype=float32)
+    """
+    global _was_warned
+    shape = loss.raw_shape(len(labels))
+    constants = np.zeros(shape[1:]) if start is None else np.reshape(np.asarray(start, np.float64), shape[1:])
+    out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
+    arguments = (loss, labels, weight, hessian_factor, constants, out)
+    if loss.link != "logit":  # published scores: NumPy alone has their formulas
+        return NumpyKernel(*arguments, scale, None)
+    is_many = loss.kind == "multiclass"
+    tables = tables_of(loss, scale) if is_compiled() or not is_many else None
+    if tables is not None and is_compiled():
+        return CompiledKernel(*arguments, tables, threads or Threads())
+    if len(labels) > _MANY_ROWS and not _was_warned and os.environ.get(SWITCH) != "numpy":
+        _was_warned = True
+        why = f"{loss.margin_loss!r} is too steep for the tables of the compiled kernel."
+        if library() is None:
+            why = "focal_gbm was installed without a C compiler: install it again where there is one."
+        warn_user(f"Gradients are computed by NumPy, on one thread and many times as slowly, as {why}")
+    return NumpyKernel(*arguments, scale, tables)
+
+
+class NumpyKernel:
+    """Gradient and Hessian of one training set by NumPy; see `kernel_of`.
+
+    Two classes and labels look the weight of the loss up, if there are `tables`. Many classes are computed as
+    the losses are written.
     """
 
     def __init__(
-        self,
-        loss: Loss,
-        formula: Formula,
-        labels: NDArray[Any],
-        weight: FloatArray | None,
-        threads: Threads,
-    ) -> None:
-        self._labels = labels
-        self._kernel = Kernel(formula, labels, weight, threads)
-        self._total = total_weight(loss, labels, weight)
-
-    def mean_focal_loss(self, raw_prediction: FloatArray) -> float:
-        """Return the weighted mean of the loss over rows, or rows and labels."""
-        return self._kernel.focal_loss(_contiguous(raw_prediction)) / self._total
-
-    def mean_log_loss(self, raw_prediction: FloatArray) -> float:
-        """Return the weighted mean of -log P(label)."""
-        return self._kernel.log_loss(_contiguous(raw_prediction)) / self._total
-
-
-class CompiledKernel:
-    """Gradient and Hessian of one training set in C, on the library's threads.
-
-    Parameters
-    ----------
-    task : Task
-    formula : Formula
-    threads : Threads
-    """
-
-    def __init__(self, task: Task, formula: Formula, threads: Threads) -> None:
+        self, loss: Loss, labels: NDArray[Any], weight: FloatArray | None, hessian_factor: float,
+        start: FloatArray, out: tuple[FloatArray, FloatArray], scale: float, tables: Tables | None,
+    ) -> None:  # fmt: skip
+        self._loss, self._labels, self._hessian_factor = loss, labels, hessian_factor
+        self._start, self._out, self._tables = start, out, tables
+        scale = scale if tables is None else 1.0  # tables have it
         with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
-            self._kernel = Kernel(formula, task.loss.smallest_labels(task.labels), task.weight, threads)
+            factor = np.full(len(labels), scale) if weight is None else weight.astype(np.float32) * scale
+        self._factor = factor.reshape(-1, *[1] * start.ndim)
 
-    def __call__(self, raw_prediction: FloatArray, out: tuple[FloatArray, FloatArray]) -> None:
-        """Write gradient and Hessian into `out`, the first of which may be `raw_prediction` itself.
+    def __call__(self, raw_prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return gradient and Hessian."""
+        raw = check_raw_prediction(raw_prediction, self._out[0].shape)
+        raise_if_not_finite(raw)
+        for rows in row_blocks(len(raw), self._start.size):
+            labels, f = self._labels[rows], raw[rows].astype(np.float64) + self._start
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
+                for out, values in zip(self._out, self._derivatives(labels, f), strict=True):
+                    out[rows] = values * self._factor[rows]
+        raise_if_not_finite(raw, *self._out)
+        return self._out
 
-        Raises
-        ------
-        ValueError
-            With the first row where a prediction or a result is not finite.
-        """
-        raw_prediction = _contiguous(raw_prediction)
-        row = self._kernel.gradient_hessian(raw_prediction, *out)
-        if row >= 0:
-            rows = slice(row, row + 1)
-            raise_if_not_finite(raw_prediction[rows], row)
-            raise_if_results_not_finite(out[0][rows], out[1][rows], row)
-
-
-def _contiguous(array: FloatArray) -> FloatArray:
-    return array if array.flags.c_contiguous or array.flags.f_contiguous else np.ascontiguousarray(array)
-
-
-class PlainKernel:
-    """Gradient and Hessian of one training set by NumPy: the losses as they are written.
-
-    Parameters
-    ----------
-    task : Task
-    """
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        with np.errstate(over="ignore"):  # an infinite weight makes the first gradient raise
-            self._targets = task.loss.prepare(task.labels, task.weight)
-
-    def __call__(self, raw_prediction: FloatArray, out: tuple[FloatArray, FloatArray]) -> None:
-        """Write gradient and Hessian into `out`, as `CompiledKernel` does."""
-        raise_if_not_finite(raw_prediction)
-        task = self._task
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is raised on
-            task.loss.gradient_hessian_prepared(
-                self._targets, raw_prediction, task.hessian, *out,
-                scale=task.scale, hessian_factor=task.hessian_factor,
-            )  # fmt: skip
-        raise_if_results_not_finite(*out)
+    def _derivatives(self, labels: NDArray[Any], f: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if self._tables is None:
+            return self._loss.gradient_hessian(labels, f, hessian_factor=self._hessian_factor)
+        assert self._loss.margin_loss is not None
+        w, slope = self._tables.tables[0].at(f)
+        sign = np.where(labels, 1.0, -1.0)
+        p, q = expit(sign * f), expit(-sign * f)
+        hessian = self._hessian_factor * q * (w * p - sign * slope)
+        return -sign * w * q, np.maximum(hessian, self._loss.margin_loss.floor * w * q)

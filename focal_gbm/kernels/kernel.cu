@@ -1,8 +1,7 @@
-/* The focal losses on CUDA: a thread a row, or a row and label, around kernel.h, in float32.
+/* Gradients on CUDA: a thread a row, or a row and label, around kernel.h.
  *
- * In the common part of C and CUDA, so that a C compiler makes the same functions for the tests. Everything is
- * compute beside memory on a device, so that the logit link is searched for, without tables. Python puts kernel.h and
- * elementary.h in the place of the include.
+ * In the common part of C and CUDA, so that a C compiler makes the same functions for the tests. Python puts kernel.h in
+ * the place of the include.
  */
 #include "kernel.h"
 
@@ -18,198 +17,116 @@
 #define REPORT_BAD(row) (*first_bad = MIN((row), *first_bad))
 #endif
 
-enum { FOCAL, LOGIT };                /* link: z is a score, or log-odds (of many classes, but for a constant) */
-enum { FOCAL_LOSS = 1, LOG_LOSS = 2 }; /* task */
+/* `constants`: Hessian factor and floor, the limits, and first, n_steps and per_unit of each table, see cuda.py. */
+enum { FACTOR, FLOOR, RATE, TERM_SLOPE, SHARE_SLOPE, MOST, TABLE_0, TABLE_1 = TABLE_0 + 3 };
 
-FUNCTION int finite(REAL x) { return x * R(0) == R(0); }
+FUNCTION int finite(float x) { return x * 0 == 0; }
 
-/* Two classes. */
-
-FUNCTION REAL score_of(REAL f, Class zero, Class one) {
-    REAL z = score_to_start(f, zero, one), step = R(1);
-    for (int k = 0; k < MOST_STEPS && is_long(step, z); ++k) {
-        step = step_to_score(z, f, zero, one);
-        z += step;
-    }
-    return z;
+FUNCTION Table table_from(const float *numbers, const float *cubics) {
+    Table table = {numbers[0], numbers[1], numbers[2], cubics};
+    return table;
 }
 
-/* One number a row (n_columns = 1), or one a row and label; n numbers in all. `classes` holds class 0 and class 1 of
- * every column. The weight of a row is sample_weight[weight_step * row]: a step of 0 for one weight of all.
- * `*first_bad`, n_rows at first, becomes the first row with a number that is not finite. */
-KERNEL focal_sigmoid(const float *z, const unsigned char *label, const float *sample_weight, int weight_step,
-                     const Class *classes, int n_columns, int link, int hessian, long long n, float *gradient,
-                     float *second, long long *first_bad) {
+/* Of the functions that lie side by side in a table, one at the place of x */
+FUNCTION Point point_at(Table table, Place place, int function, int n_functions) {
+    return cubic_at(table.cubics + 4 * (n_functions * place.step + function), place.part, table.per_unit);
+}
+
+/* One number a row (n_columns = 1), or one a row and label; n numbers in all. The weight of a row is
+ * weight[weight_step * row]: a step of 0 for one weight of all. `*first_bad`, the number of rows at first, becomes the
+ * first row with a number that is not finite. */
+KERNEL focal_two_classes(const float *raw, const unsigned char *label, const float *weight, int weight_step,
+                         int n_columns, const float *constants, const float *cubics, long long n, float *gradient,
+                         float *hessian, long long *first_bad) {
+    const Table table = table_from(constants + TABLE_0, cubics);
     FOR_EACH(i, n) {
         long long row = n_columns == 1 ? i : i / n_columns;
-        int positive = label[i];
-        const Class *both = classes + 2 * (int)(i - row * n_columns);
-        REAL sign = positive ? R(1) : R(-1), weight = sample_weight[weight_step * row];
-        Margin at = margin_of(sign * z[i]);
-        Derivatives d;
-        if (link == LOGIT) {
-            Attention a = attention_at(score_of(z[i], both[0], both[1]), both[0], both[1]);
-            d = derivatives_in_logit(at, sign, a, weight, both[positive].floor, hessian);
-        } else
-            d = derivatives_in_margin(at, both[positive], weight, hessian, ANY_GAMMA);
-        if (hessian == FLOORED) d.h = MAX(d.h, d.floor);
-        gradient[i] = -sign * d.g;
-        second[i] = d.h;
-        if (!finite(z[i]) || !finite(d.g) || !finite(d.h)) REPORT_BAD(row);
+        float f = MIN(MAX(raw[i], -MOST_SCORE), MOST_SCORE);
+        Point w = point_at(table, place_of(f, table), 0, 1);
+        Derivatives d = of_two_classes(f, label[i], w, constants[FACTOR], constants[FLOOR], weight[weight_step * row]);
+        gradient[i] = d.gradient;
+        hessian[i] = d.hessian;
+        if (!finite(raw[i]) || !finite(d.gradient) || !finite(d.hessian)) REPORT_BAD(row);
     }
 }
 
-/* The loss of every number, to be summed. */
-KERNEL focal_sigmoid_loss(const float *z, const unsigned char *label, const float *sample_weight,
-                          int weight_step, const Class *classes, int n_columns, int link, int task, long long n,
-                          float *loss) {
-    FOR_EACH(i, n) {
-        long long row = n_columns == 1 ? i : i / n_columns;
-        int positive = label[i];
-        const Class *both = classes + 2 * (int)(i - row * n_columns);
-        REAL sign = positive ? R(1) : R(-1), weight = sample_weight[weight_step * row], x = z[i];
-        if (task == FOCAL_LOSS) {
-            if (link == LOGIT) x = score_of(x, both[0], both[1]);
-            loss[i] = focal_loss(sign * x, both[positive], weight);
-        } else {
-            if (link == FOCAL) x = log_odds(x, both[1], both[0]).value;
-            loss[i] = softplus(-sign * x) * weight;
-        }
-    }
-}
-
-/* Many classes: a thread a row. */
-
-/* Of all classes but `left_out`, -1 for none: the largest score, and sums of u = exp(z - top) with and without it. */
+/* The log-odds of a row with their log α; y is relative to the largest. */
 typedef struct {
-    REAL top, total, rest;
-    int finite;
-} Sums;
-
-FUNCTION Sums sums_of(const float *z, int n_classes, int left_out) {
-    Sums s = {-INFINITY, R(0), R(0), 1};
-    REAL small = R(0);
-    int n_largest = 0;
-    for (int k = 0; k < n_classes; ++k)
-        if (k != left_out) {
-            s.top = MAX(s.top, z[k]);
-            s.finite = s.finite && finite(z[k]);
-        }
-    for (int k = 0; k < n_classes; ++k) /* those that are 1 are counted: small ones beside them are not lost */
-        if (k != left_out) {
-            REAL u = exp_or_zero(z[k] - s.top);
-            if (u < R(1))
-                small += u;
-            else
-                ++n_largest;
-        }
-    s.total = n_largest + small;
-    s.rest = (n_largest - 1) + small;
-    return s;
-}
-
-FUNCTION REAL margin_against(REAL z, Sums others) { return (z - others.top) - log_of(others.total); }
-
-FUNCTION void log_loss_of_row(const float *z, int t, int n_classes, REAL weight, REAL factor, float *g, float *h) {
-    Sums all = sums_of(z, n_classes, -1);
-    for (int k = 0; k < n_classes; ++k) {
-        REAL p = exp_or_zero(z[k] - all.top) / all.total, not_p = one_minus(p, all.rest / all.total);
-        g[k] = (k == t ? -not_p : p) * weight;
-        h[k] = factor * p * not_p * weight;
-    }
-}
-
-FUNCTION void focal_of_row(const float *z, int t, const Class *classes, int n_classes, REAL weight, int hessian,
-                           REAL factor, float *g, float *h) {
-    Sums others = sums_of(z, n_classes, t);
-    Derivatives d = derivatives_in_margin(margin_of(margin_against(z[t], others)), classes[t], weight, hessian,
-                                          ANY_GAMMA);
-    REAL slope = slope_of_others(d, hessian) * factor / others.total;
-    REAL floor = hessian == FLOORED ? d.floor : -INFINITY;
-    d.h *= factor;
-    for (int k = 0; k < n_classes; ++k) {
-        REAL u = exp_or_zero(z[k] - others.top), share = u / others.total;
-        REAL of_k = MAX(hessian_of_other(u, others.rest, d.h, slope), floor);
-        g[k] = k == t ? -d.g : d.g * share;
-        h[k] = k == t ? MAX(d.h, floor) : of_k * share;
-    }
-}
-
-typedef struct {
+    const float *f, *log_alpha;
+    float per_rate;
+    Exact largest;
     int first;
-    REAL y_first, scale; /* f + log α of the first class; see kernel.h */
-} Solved;
+} Row;
 
-FUNCTION REAL relative_to_first(const float *f, const Class *classes, int k, Solved s) {
-    return (f[k] + classes[k].log_weight) - s.y_first;
+FUNCTION Exact of_row(Row row, int k) {
+    return sum_of(MIN(MAX(row.f[k], -MOST_SCORE), MOST_SCORE), row.log_alpha[k]);
 }
 
-/* Write the margins of all classes. */
-FUNCTION Solved solve_row(const float *f, const Class *classes, int n_classes, float *m) {
-    Solved s = {0, R(0), R(0)};
-    REAL top = -INFINITY, total = R(0), nearest = -INFINITY, rest_of_first;
+FUNCTION float y_of(Row row, int k) { return (of_row(row, k).high - row.largest.high) * row.per_rate; }
+
+FUNCTION Exact times(Exact x, float factor) {
+    x.high *= factor, x.low *= factor;
+    return x;
+}
+
+FUNCTION void many_classes(const float *f, int t, const float *log_alpha, float weight, int n_classes,
+                           const float *constants, Table others, Table of_first, float *g, float *h) {
+    const Limits limits = {constants[RATE], constants[TERM_SLOPE], constants[SHARE_SLOPE], constants[MOST]};
+    Row row = {f, log_alpha, 1 / limits.rate, {-INFINITY, 0}, 0};
+    Exact second = {-INFINITY, 0}, top;
+    float total = 0, x, term, e, a = 0, u_true = 0, v = 0;
+    First of_first_class;
+    Masses m = {0, 0, 0};
+    Place place;
     int go_on = 1;
     for (int k = 0; k < n_classes; ++k) {
-        REAL near = f[k] + classes[k].log_weight - term_at_a_half(classes[k].gamma);
-        if (nearest < near) s.first = k, nearest = near;
+        Exact y = of_row(row, k);
+        if (row.largest.high < y.high)
+            second = row.largest, row.largest = y, row.first = k;
+        else if (second.high < y.high)
+            second = y;
     }
-    s.y_first = f[s.first] + classes[s.first].log_weight;
-    for (int k = 0; k < n_classes; ++k)
-        if (k != s.first) top = MAX(top, relative_to_first(f, classes, k, s));
-    for (int k = 0; k < n_classes; ++k)
-        if (k != s.first) total += exp_or_zero(relative_to_first(f, classes, k, s) - top);
-    m[s.first] = first_margin_to_start(top + log_of(total), classes[s.first].gamma, R(n_classes));
-    rest_of_first = reach_of(m[s.first], R(0), classes[s.first].gamma).rest;
-    s.scale = MIN(top - rest_of_first, R(0));
-    for (int k = 0; k < n_classes; ++k)
-        if (k != s.first) m[k] = MIN(relative_to_first(f, classes, k, s) - rest_of_first, R(0));
+    top = times(difference(second, row.largest), row.per_rate);
+    for (int k = 0; k < n_classes; ++k) { /* exp(y - top) */
+        g[k] = k == row.first ? 0 : exp_of_exact(times(difference(of_row(row, k), second), row.per_rate));
+        total += g[k];
+    }
+    x = x_to_start(top.high, total, limits);
     for (int step = 0; step < MOST_STEPS && go_on; ++step) {
-        Others sums = {R(0), R(0), R(0)};
-        REAL c;
-        for (int k = 0; k < n_classes; ++k)
-            if (k != s.first)
-                sums = with_other(sums, reach_of(m[k], relative_to_first(f, classes, k, s), classes[k].gamma),
-                                  exp_or_zero(m[k] - s.scale));
-        c = constant_of(sums, s.scale, reach_of(m[s.first], R(0), classes[s.first].gamma), m[s.first]);
-        s.scale = -INFINITY, go_on = 0;
+        Search s = {0, 0, 0};
+        Point at;
+        float move;
+        place = place_of(x, of_first);
+        at = term_at(point_at(of_first, place, 0, 3), x, limits);
         for (int k = 0; k < n_classes; ++k) {
-            Reach reach = reach_of(m[k], relative_to_first(f, classes, k, s), classes[k].gamma);
-            REAL next = m[k] + (reach.rest - c) / reach.slope;
-            if (k != s.first) next = MIN(next, R(0)), s.scale = MAX(s.scale, next);
-            go_on = go_on || is_long(next - m[k], next);
-            m[k] = next;
+            Point v = point_at(others, place_of(y_of(row, k) + at.value, others), 0, 2);
+            s.v += g[k] * v.value, s.slope += g[k] * v.slope, s.curvature += g[k] * v.curvature;
         }
+        move = step_of_x(x, top.high, s, at);
+        x += move;
+        go_on = is_long(move, x);
     }
-    return s;
-}
-
-FUNCTION void logit_of_row(const float *f, int t, const Class *classes, int n_classes, REAL weight, int hessian,
-                           REAL factor, float *g, float *h) {
-    Solved s = solve_row(f, classes, n_classes, g); /* margins, for now */
-    REAL log_first = log_mass_of_first(g[s.first], classes[s.first].gamma), unit = MAX(s.scale, log_first);
-    REAL mass_first = exp_or_zero(log_first - unit), m_first = g[s.first];
-    REAL a_first = mass_at(m_first, classes[s.first].gamma, unit).a, floor = classes[t].floor;
-    Mass of_true = mass_at(g[t], classes[t].gamma, unit);
-    REAL eta_first = margin_of(margin_against(f[s.first], sums_of(f, n_classes, s.first))).p;
-    REAL a_true = of_true.a * classes[t].weight * weight, mean_a;
-    Masses sums = {R(0), R(0), R(0), R(0)};
+    place = place_of(x, of_first);
+    term = term_at(point_at(of_first, place, 0, 3), x, limits).value;
+    e = point_at(of_first, place, 1, 3).value;
     for (int k = 0; k < n_classes; ++k) {
-        Mass of = mass_at(g[k], classes[k].gamma, unit);
-        if (k == s.first) of.mass = mass_first;
-        sums = with_mass(sums, of);
+        Place of_k = place_of(y_of(row, k) + term, others);
+        Point w = point_at(others, of_k, 1, 2);
+        v += g[k] * point_at(others, of_k, 0, 2).value;
+        g[k] *= w.value;
+        h[k] = u_of_other(w, row.per_rate);
+        m.others += g[k];
+        m.moment += g[k] * h[k];
+        if (k == t) a = w.value, u_true = h[k];
     }
-    mean_a = a_first * classes[s.first].weight * weight * eta_first * ((sums.top + sums.small) / mass_first);
+    of_first_class = first_class(e, point_at(of_first, place, 2, 3).value, v, top, limits);
+    m.per_total = 1 / (of_first_class.mass + m.others);
+    if (t == row.first) a = of_first_class.a, u_true = of_first_class.u;
+    a *= exp_within((1 - limits.rate) * (y_of(row, t) + term)) * weight;
     for (int k = 0; k < n_classes; ++k) {
-        Mass of = mass_at(g[k], classes[k].gamma, unit);
-        Share share;
-        REAL off, of_k;
-        if (k == s.first) of.mass = mass_first;
-        share = share_of(of, sums);
-        off = k == t ? -share.others : share.share;
-        of_k = factor * mean_a * share.share * share.others;
-        if (hessian != EXPECTED) of_k = factor * a_true * exact_in_logit(share, off, of.b, of_true.b);
-        g[k] = a_true * off;
-        h[k] = hessian == FLOORED ? MAX(of_k, floor * ABS(g[k])) : of_k;
+        Derivatives d = of_class(g[k], h[k], k == row.first, k == t, u_true, m, of_first_class);
+        g[k] = a * d.gradient;
+        h[k] = a * MAX(constants[FACTOR] * d.hessian, constants[FLOOR] * ABS(d.gradient));
     }
 }
 
@@ -231,62 +148,22 @@ FUNCTION void logit_of_row(const float *f, int t, const Class *classes, int n_cl
 #define WRITE_ROW(name, to) (void)name
 #endif
 
-/* Scores z of shape (n, n_columns), `label` the true class; the rest as above. `is_log_loss`: γ is 0 everywhere. */
-KERNEL focal_softmax(const float *z, const int *label, const float *sample_weight, int weight_step,
-                     const Class *classes, int n_columns, int link, int is_log_loss, int hessian,
-                     float hessian_factor, long long n, float *gradient, float *second, long long *first_bad) {
+/* Log-odds of shape (n, n_columns), `label` the true class; the rest as above. */
+KERNEL focal_many_classes(const float *raw, const int *label, const float *weight, int weight_step, int n_columns,
+                          const float *constants, const float *log_alpha, const float *alpha, const float *others,
+                          const float *first, long long n, float *gradient, float *hessian, long long *first_bad) {
     const int n_classes = NUMBER_OF(n_columns);
+    const Table of_others = table_from(constants + TABLE_0, others), of_first = table_from(constants + TABLE_1, first);
     FOR_EACH(row, n) {
-        READ_ROW(of_row, z + row * n_classes);
+        READ_ROW(f, raw + row * n_classes);
         ROOM_FOR_ROW(g, gradient + row * n_classes);
-        ROOM_FOR_ROW(h, second + row * n_classes);
-        REAL weight = sample_weight[weight_step * row];
+        ROOM_FOR_ROW(h, hessian + row * n_classes);
         int t = label[row], ok = 1;
-        if (link == LOGIT)
-            logit_of_row(of_row, t, classes, n_classes, weight, hessian, hessian_factor, g, h);
-        else if (is_log_loss)
-            log_loss_of_row(of_row, t, n_classes, weight * classes[t].weight, hessian_factor, g, h);
-        else
-            focal_of_row(of_row, t, classes, n_classes, weight, hessian, hessian_factor, g, h);
-        for (int k = 0; k < n_classes; ++k) ok = ok && finite(of_row[k]) && finite(g[k]) && finite(h[k]);
+        many_classes(f, t, log_alpha, alpha[t] * weight[weight_step * row], n_classes, constants, of_others, of_first,
+                     g, h);
+        for (int k = 0; k < n_classes; ++k) ok = ok && finite(f[k]) && finite(g[k]) && finite(h[k]);
         WRITE_ROW(g, gradient + row * n_classes);
-        WRITE_ROW(h, second + row * n_classes);
+        WRITE_ROW(h, hessian + row * n_classes);
         if (!ok) REPORT_BAD(row);
-    }
-}
-
-/* The loss of every row, to be summed; `work` has the size of z, and is not written to with N_CLASSES. */
-KERNEL focal_softmax_loss(const float *z, const int *label, const float *sample_weight, int weight_step,
-                          const Class *classes, int n_columns, int link, int task, long long n, float *work,
-                          float *loss) {
-    const int n_classes = NUMBER_OF(n_columns);
-    FOR_EACH(row, n) {
-        READ_ROW(scores, z + row * n_classes);
-        ROOM_FOR_ROW(made, work + row * n_classes);
-        const float *f = scores;
-        REAL weight = sample_weight[weight_step * row];
-        int t = label[row];
-        if (task == LOG_LOSS && link == FOCAL) {
-            int first = 0;
-            Sums others;
-            REAL beside;
-            for (int k = 1; k < n_classes; ++k) first = f[first] < f[k] ? k : first;
-            others = sums_of(f, n_classes, first);
-            beside = exp_or_zero(others.top - f[first]);
-            for (int k = 0; k < n_classes; ++k) {
-                REAL u = exp_or_zero(f[k] - others.top);
-                REAL m = k == first ? margin_against(f[first], others)
-                                    : (f[k] - f[first]) - log_of(R(1) + beside * (others.rest + (R(1) - u)));
-                made[k] = -reach_of(m, classes[k].log_weight, classes[k].gamma).rest;
-            }
-            f = made;
-        }
-        if (task == LOG_LOSS)
-            loss[row] = softplus(-margin_against(f[t], sums_of(f, n_classes, t))) * weight;
-        else if (link == LOGIT) {
-            solve_row(f, classes, n_classes, made);
-            loss[row] = focal_loss(made[t], classes[t], weight);
-        } else
-            loss[row] = focal_loss(margin_against(f[t], sums_of(f, n_classes, t)), classes[t], weight);
     }
 }

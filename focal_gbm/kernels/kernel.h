@@ -1,328 +1,220 @@
-/* The focal losses of one row: the formulas, once, for the C of the CPU and for CUDA.
+/* One row, for the C of the CPU and for CUDA: what is looked up becomes gradient and Hessian. tables.py says what the
+ * tables hold; no formula of a loss is here.
  *
- * Focal loss of a margin m, with p = σ(m), q = σ(-m), ℓ = -log p = softplus(-m) and -log q = softplus(m):
- *
- *     loss = q^γ ℓ                                            times α and the row's weight, as all below
- *     g    = q^γ (q + γ p ℓ)                                  minus the first derivative
- *     h    = q^γ [ (1+2γ) p q + (γ p - q) γ p ℓ ]             the second derivative
- *
- * Neither p nor q is formed as 1 minus the other. Beyond |m| = LIMIT they stay at the smallest normal number, so
- * that no quotient of them is 0/0; they have long underflowed against what they are added to.
+ * Everything is float. Nothing assumes that numbers are finite.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
-#include "elementary.h"
 
-enum { EXACT, FLOORED, MAJORIZING, EXPECTED };
+#ifdef __CUDACC__
+#define FUNCTION static __device__ __forceinline__
+#ifndef INFINITY /* NVRTC has no headers */
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+#else
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#define FUNCTION static inline __attribute__((always_inline))
+#endif
+#define ABS fabsf
 
-/* What the rows of one class share. `weight` is α times the scale of the objective, `log_weight` its logarithm.
- * "floored" is max(Hessian, floor |gradient|): a leaf of rows with a negative Hessian then takes a step of at most
- * 1/floor. It is a constant times min(γ, 1), as the log loss has nothing to floor. */
+#define LIMIT 87.0f /* exp(x) and exp(-x) are both normal numbers for |x| up to here */
+#define MOST_SCORE 1e30f /* larger scores are taken for this: their differences are finite */
+
+#define MOST_LOG_MASS 80.0f /* of the first class over the others: products with it are finite, and it is certain */
+
+/* Written as the instructions work, NaN and all: fmax and fmin are not. */
+#define MAX(a, b) ((b) < (a) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* exp and log, which a compiler vectorises, to 1 or 2 units in the last place */
+#ifdef __CUDACC__
+FUNCTION float exp_of(float x) { return expf(x); }
+FUNCTION float log_of(float y) { return logf(y); }
+#else
+#define HORNER(x, a, b, c, d, e) (a + x * (b + x * (c + x * (d + x * (e)))))
+/* LN2_HIGH has so few bits that its product with an exponent is exact. */
+#define LN2_HIGH 0.693359375f
+#define LN2_LOW -2.12194440e-4f
+/* Adding it rounds to a whole number, which the last bits of the sum then hold. */
+#define ROUNDER 12582912.0f
+
+FUNCTION uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+FUNCTION float float_of(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* exp(x) for |x| <= LIMIT; the polynomial is the Chebyshev fit of (exp(r) - 1 - r) / r² for |r| <= log(2) / 2 */
+FUNCTION float exp_of(float x) {
+    float shifted = x * 1.44269504f + ROUNDER, k = shifted - ROUNDER;
+    float r = (x - k * LN2_HIGH) - k * LN2_LOW;
+    float y = 1 + (r + r * r * HORNER(r, 0.5f, 0.166665763f, 0.0416665524f, 0.00836323295f, 0.00139262504f));
+    return float_of(bits_of(y) + (bits_of(shifted) << 23));
+}
+
+/* log(y) for a normal y > 0; the polynomial is the Chebyshev fit of (2 atanh(s) - 2 s) / s³ in s² for s <= 1/3 */
+FUNCTION float log_of(float y) {
+    uint32_t biased = (bits_of(y) + ((127u << 23) - 0x3f3504f3u)) >> 23; /* 0x3f3504f3: sqrt(1/2) */
+    float f = float_of(bits_of(y) - ((biased - 127) << 23)) - 1;         /* in [sqrt(1/2), sqrt(2)) - 1 */
+    float k = float_of(biased | bits_of(8388608.0f)) - (8388608.0f + 127), s = f / (2 + f), z = s * s;
+    float log1p = f - s * (f - z * HORNER(z, 0.666666687f, 0.399997056f, 0.28592357f, 0.217065752f, 0.232243299f));
+    return k * LN2_HIGH + (log1p + k * LN2_LOW);
+}
+#endif
+
+/* exp(x), 0 below -LIMIT and the exp of LIMIT above it */
+FUNCTION float exp_within(float x) { return x < -LIMIT ? 0 : exp_of(MIN(MAX(x, -LIMIT), LIMIT)); }
+
+/* Functions on n_steps equal steps from `first` steps on: in each a cubic of 0 to 1, four numbers a function. */
 typedef struct {
-    REAL gamma, weight, log_weight, floor;
-} Class;
+    float first, n_steps, per_unit;
+    const float *cubics;
+} Table;
 
 typedef struct {
-    REAL p, q;         /* σ(m), σ(-m) */
-    REAL below, above; /* max(-m, 0), max(m, 0), both <= LIMIT */
-    REAL tail;         /* log1p(exp(-|m|)): softplus is one of these and the tail */
-    REAL t, large;     /* exp(-|m|), 1 / (1 + exp(-|m|)) */
-} Margin;
+    int step;
+    float part; /* of the step, 0 to 1 */
+} Place;
 
-FUNCTION Margin margin_of(REAL m) {
-    Margin at;
-    REAL size = MIN(ABS(m), LIMIT);
-    int right = m > 0;
-    at.t = exp_of_sum(-size, R(0));
-    at.large = R(1) / (R(1) + at.t);
-    at.p = right ? at.large : at.t * at.large;
-    at.q = right ? at.t * at.large : at.large;
-    at.above = right ? size : R(0);
-    at.below = size - at.above;
-    at.tail = log1p_of(at.t);
+FUNCTION float whole_below(float x) {
+#ifdef __CUDACC__
+    return floorf(x);
+#else
+    return (x - 0.5f + ROUNDER) - ROUNDER; /* or, at a whole number, that less 1: the end of its step is as good */
+#endif
+}
+
+/* Beyond its ends a table is constant. Steps end at whole multiples of a power of two, so that no digit of x is lost. */
+FUNCTION Place place_of(float x, Table table) {
+    Place place;
+    float inside = MIN(MAX(x * table.per_unit, table.first), table.first + table.n_steps);
+    float whole = MAX(MIN(whole_below(inside), table.first + table.n_steps - 1), table.first);
+    place.step = (int)(whole - table.first);
+    place.part = inside - whole;
+    return place;
+}
+
+typedef struct {
+    float value, slope, curvature; /* in the argument of the table */
+} Point;
+
+FUNCTION Point cubic_at(const float *c, float u, float per_unit) {
+    Point at = {c[0] + u * (c[1] + u * (c[2] + u * c[3])), (c[1] + u * (2 * c[2] + 3 * u * c[3])) * per_unit,
+                (2 * c[2] + 6 * u * c[3]) * per_unit * per_unit};
     return at;
 }
 
-/* The same of -m */
-FUNCTION Margin mirrored(Margin at) {
-    Margin back = at;
-    back.p = at.q, back.q = at.p, back.below = at.above, back.above = at.below;
-    return back;
-}
-
-/* q^γ = exp(-γ softplus(m)); the exponent in two parts, as its rounding would be the error of the power */
-FUNCTION REAL power_of_q(Margin at, REAL gamma) {
-    REAL high = gamma * at.above;
-    REAL low = rounding_of_product(gamma, at.above, high) + gamma * at.tail, sum = high + low;
-    REAL power = exp_of_sum(-sum, (sum - high) - low); /* of no meaning for large sums */
-    return LIMIT < sum ? R(0) : power;
-}
-
-/* ℓ is linear in m beyond LIMIT */
-FUNCTION REAL focal_loss(REAL m, Class of, REAL weight) {
-    Margin at = margin_of(m);
-    return power_of_q(at, of.gamma) * (of.weight * weight) * (at.tail + MAX(at.below, -m));
-}
-
 typedef struct {
-    REAL q, g, h, floor;
+    float gradient, hessian;
 } Derivatives;
 
-/* `whole` is γ where it is a small whole number of all classes and known to the compiler, else ANY_GAMMA. */
-enum { ANY_GAMMA = -1, MOST_WHOLE = 2 };
-
-FUNCTION REAL power_of_q_by(Margin at, REAL gamma, int whole) {
-    return whole == 0 ? R(1) : whole == 1 ? at.q : whole == 2 ? at.q * at.q : power_of_q(at, gamma);
-}
-
-FUNCTION Derivatives derivatives_in_margin(Margin at, Class of, REAL weight, int hessian, int whole) {
-    Derivatives d;
-    const REAL gamma = whole == ANY_GAMMA ? of.gamma : R(whole);
-    REAL focal = gamma * (at.p * (at.below + at.tail)); /* γ p ℓ */
-    REAL scale = power_of_q_by(at, gamma, whole) * (of.weight * weight);
-    d.q = at.q;
-    d.g = scale * (whole == 0 ? at.q : at.q + focal);
-    if (whole == 0) { /* what is 0 times the rest is not left to the compiler */
-        d.h = at.p * d.g;
-        d.floor = 0;
-        return d;
-    }
-    d.h = at.p * ((R(1) + R(2) * gamma) * at.q + gamma * focal);
-    if (hessian != MAJORIZING) d.h -= at.q * focal; /* its one negative term */
-    d.h *= scale;
-    d.floor = of.floor * d.g;
+/* Two classes, at the log-odds f of label 1: gradient = w (η - y), hessian = w η (1-η) + w' (η - y). Neither η nor
+ * 1 - η is formed as 1 minus the other. */
+FUNCTION Derivatives of_two_classes(float f, int label, Point w, float factor, float floor, float weight) {
+    float sign = label ? 1.0f : -1.0f, t = exp_of(-MIN(ABS(f), LIMIT)), large = 1 / (1 + t), small = t * large;
+    float p = sign * f > 0 ? large : small, q = sign * f > 0 ? small : large; /* of the true class, and of the other */
+    float g = w.value * q, h = factor * q * (w.value * p - sign * w.slope);
+    Derivatives d = {-sign * g * weight, MAX(h, floor * g) * weight};
     return d;
 }
 
-/* Softmax. The classes other than the true class t have u_j = exp(z_j - top), top the largest z_j among them;
- * total is the sum of the u_j, rest = total - 1 summed without the largest. Their shares are s_j = u_j / total,
- * the margin of t is z_t - top - log(total), and for j ≠ t
- *
- *     gradient_j = g s_j,    hessian_jj = s_j [ h + (g - h) (1 - s_j) ]        (h_majorizing + g q (1 - s_j))
- */
-FUNCTION REAL slope_of_others(Derivatives d, int hessian) { return hessian == MAJORIZING ? d.g * d.q : d.g - d.h; }
-
-/* hessian_jj / s_j; h and slope carry the library's factor, slope is divided by total */
-FUNCTION REAL hessian_of_other(REAL u, REAL rest, REAL h, REAL slope) { return h + slope * (rest + (R(1) - u)); }
-
-/* The links. Expected gradients are zero where log η_k = T(m_k) - log α_k + constant, with
- *
- *     T(m) = log p + γ softplus(m) - log1p(γ r),    r = p ℓ / q in (0, 1),
- *
- * whose slope (q + 2γp - γ(1-γ) p r) / (1 + γ r) is positive. For two classes the log-odds of class 1 are
- * T_1(z) - T_0(-z) + log(α_0 / α_1), increasing in z.
- */
+/* A difference and its rounding error, exactly: exp(60) would turn the error into one of 2e-6. */
 typedef struct {
-    REAL r, slope, curvature; /* of T, in the margin */
-} Term;
+    float high, low;
+} Exact;
 
-FUNCTION Term term_of(Margin at, REAL gamma) {
-    Term term;
-    REAL odds = at.p / at.q; /* r - p = odds (ℓ - q) loses nothing */
-    REAL excess = at.above > at.below ? log1p_excess(at.t, at.large) : at.below + at.tail - at.q;
-    REAL slope_of_r = odds * excess, divisor, slope_of_dividend;
-    term.r = odds * (at.below + at.tail);
-    divisor = R(1) + gamma * term.r;
-    term.slope = (at.q + gamma * at.p * (R(2) - (R(1) - gamma) * term.r)) / divisor;
-    slope_of_dividend = at.p * (at.q * (R(2) * gamma - R(1)) -
-                                gamma * (R(1) - gamma) * (at.q * term.r + slope_of_r));
-    term.curvature = (slope_of_dividend - term.slope * gamma * slope_of_r) / divisor;
-    return term;
+FUNCTION Exact sum_of(float a, float b) {
+    Exact sum;
+    float b_of_sum;
+    sum.high = a + b;
+    b_of_sum = sum.high - a;
+    sum.low = (a - (sum.high - b_of_sum)) + (b - b_of_sum);
+    return sum;
 }
 
+FUNCTION Exact difference(Exact a, Exact b) {
+    Exact of_high = sum_of(a.high, -b.high);
+    of_high.low += a.low - b.low;
+    return of_high;
+}
+
+FUNCTION float exp_of_exact(Exact x) { return exp_within(x.high) * (1 + x.low); }
+
+/* Many classes. What the tables of a loss come with, see tables.py. */
 typedef struct {
-    REAL value, slope;
-} Point;
+    float rate, term_slope, share_slope;
+    float most; /* the largest V: a search begins where no other class has more than a half */
+} Limits;
 
-/* The log-odds of a class against the other of two, at its margin m: linear in m beyond LIMIT */
-FUNCTION Point log_odds(REAL m, Class own, Class other) {
-    Point odds;
-    Margin at = margin_of(m);
-    Term term = term_of(at, own.gamma), back = term_of(mirrored(at), other.gamma);
-    REAL ratio = (R(1) + other.gamma * back.r) / (R(1) + own.gamma * term.r);
-    odds.value = (other.log_weight - own.log_weight) + m + own.gamma * MAX(m, R(0)) -
-                 other.gamma * MAX(-m, R(0)) + (own.gamma - other.gamma) * at.tail + log_of(ratio);
-    odds.slope = term.slope + back.slope;
-    return odds;
-}
-
-FUNCTION REAL softplus(REAL x) {
-    Margin at = margin_of(x);
-    return MAX(x, R(0)) + at.tail;
-}
-
-/* The logit link, two classes: the raw prediction f is the log-odds, and z the score at which they are f. With the
- * g and h of both classes at z and the slope L' of the log-odds there,
- *
- *     w = (α_0 g_0 + α_1 g_1) / L',     gradient = w (η - y),     E[hessian] = w η (1 - η),    η = σ(f).
- */
+/* Sums over the classes other than the first, in units of exp(top), the largest of their exp(y) */
 typedef struct {
-    REAL w, slope; /* in f */
-} Attention;
+    float v, slope, curvature; /* of V exp(y) */
+} Search;
 
-FUNCTION Attention attention_at(REAL z, Class zero, Class one) {
-    Attention a;
-    Margin at = margin_of(z), back = mirrored(at);
-    Term term = term_of(at, one.gamma), back_term = term_of(back, zero.gamma);
-    Derivatives d = derivatives_in_margin(at, one, R(1), EXACT, ANY_GAMMA);
-    Derivatives back_d = derivatives_in_margin(back, zero, R(1), EXACT, ANY_GAMMA);
-    REAL slope = term.slope + back_term.slope;
-    a.w = (back_d.g + d.g) / slope;
-    a.slope = (back_d.h - d.h - a.w * (term.curvature - back_term.curvature)) / (slope * slope);
-    return a;
+FUNCTION float x_to_start(float top, float total, Limits of) { return -(top + log_of(total * of.most)); }
+
+/* T of the first class at x */
+FUNCTION Point term_at(Point found, float x, Limits of) {
+    found.value += of.term_slope * x;
+    found.slope += of.term_slope;
+    return found;
 }
 
-/* Where Newton's steps towards the score start: beyond 0 the log-odds rise by 1 + γ of the likelier class */
-FUNCTION REAL score_to_start(REAL f, Class zero, Class one) {
-    REAL rest = f - log_odds(R(0), one, zero).value;
-    return rest / (R(1) + (rest > 0 ? one.gamma : zero.gamma));
+/* The step of Halley's method to where log Σ V exp(y) + x = 0 */
+FUNCTION float step_of_x(float x, float top, Search s, Point term) {
+    float mean = s.slope / s.v, gap = log_of(s.v) + top + x, slope = 1 + term.slope * mean;
+    float curvature = term.curvature * mean + term.slope * term.slope * (s.curvature / s.v - mean * mean);
+    float step = -gap / slope;
+    return step / MAX(1 + step * curvature / (2 * slope), 0.5f);
 }
 
-/* Steps longer than this go on; the error left is their square at most. No pair of γ up to 1e15 took MOST_STEPS. */
-#ifdef DOUBLE
-#define LONG_STEP 1e-8
-#else
-#define LONG_STEP 1e-4f
-#endif
 enum { MOST_STEPS = 64 };
 
-FUNCTION REAL step_to_score(REAL z, REAL f, Class zero, Class one) {
-    Point odds = log_odds(z, one, zero);
-    return (f - odds.value) / odds.slope;
-}
+/* What is left after a step is a hundredth of its cube. */
+FUNCTION int is_long(float step, float x) { return ABS(step) > 0.01f + 1e-6f * ABS(x); }
 
-FUNCTION int is_long(REAL step, REAL x) { return ABS(step) > LONG_STEP * (R(1) + ABS(x)); }
+/* u, the slope of log B = T + log W in t, of another class than the first */
+FUNCTION float u_of_other(Point w, float per_rate) { return (1 + w.slope / w.value) * per_rate; }
 
-/* g and h of the loss in f: of the margin ±f of the true class, with -1 the sign of class 0 */
-FUNCTION Derivatives derivatives_in_logit(Margin at, REAL sign, Attention a, REAL weight, REAL floor, int hessian) {
-    Derivatives d;
-    REAL w = a.w * weight;
-    d.q = at.q;
-    d.g = w * at.q;
-    d.floor = floor * d.g;
-    d.h = hessian == EXPECTED ? d.g * at.p : at.q * (w * at.p - sign * a.slope * weight);
-    return d;
-}
-
-/* The logit link, many classes: f_k = T(m_k) - log α_k + c with one unknown c a row, and Σ p_k = 1. With
- *
- *     B_k = p_k q_k / T'(m_k),    π_k = B_k / Σ B,    A_k = α_k g_k / T'(m_k),    Ā = Σ η_k A_k,    η = softmax(f),
- *     b_k = (q_k - p_k - T''/T') / T', the slope of log B_k in T, and t the true class:
- *
- *     gradient_j = A_t (π_j - δ_tj),    E[hessian]_jj = Ā π_j (1 - π_j),
- *     hessian_jj = A_t { (1 - b_t) (π_j - δ_tj)² + π_j [ b_j (1 - π_j)² + π_j Σ_{k≠j} π_k b_k ] }.
- *
- * One class, `first`, can have more than a half; all others have m <= 0. Newton's steps solve for all margins at
- * once, with log Σ p of the others = log(1 - p) of the first. Their p are in units of exp(scale), scale being
- * their largest margin: with scores far apart they underflow, and their shares do not.
- */
+/* The first class, where exp(-x) is v exp(top), v = Σ V exp(y - top) */
 typedef struct {
-    REAL p, q, rest, slope; /* rest is f + log α - f_first - log α_first - T(m), of which c is left */
-} Reach;
+    float mass, a, u; /* B in units of exp(T + top), and A / (α exp((1 - a) T)), which is W of the others */
+} First;
 
-FUNCTION Reach reach_of(REAL m, REAL y, REAL gamma) {
-    Reach reach;
-    Margin at = margin_of(m);
-    Term term = term_of(at, gamma);
-    reach.p = at.p, reach.q = at.q, reach.slope = term.slope;
-    reach.rest = y + (MAX(-m, R(0)) + at.tail) - gamma * (MAX(m, R(0)) + at.tail) +
-                 log_of(R(1) + gamma * term.r);
-    return reach;
+FUNCTION First first_class(float e, float u, float v, Exact top, Limits of) {
+    const int has_limit = of.share_slope == 0;
+    First first;
+    float mass = has_limit ? e * v : e, other;
+    if (!has_limit) top.high = MIN(-top.high, MOST_LOG_MASS), top.low = -top.low;
+    other = mass * exp_of_exact(top);
+    first.mass = has_limit ? mass : other;
+    first.a = has_limit ? other : mass;
+    first.u = u;
+    return first;
 }
 
-/* T(0): the class that reaches a half first has the largest f + log α - T(0). */
-FUNCTION REAL term_at_a_half(REAL gamma) {
-    return -reach_of(R(0), R(0), gamma).rest;
-}
-
+/* Sums of B and of B u over all other classes, and 1 / Σ B */
 typedef struct {
-    REAL mass, of_b, pull; /* sums over the other classes, of p, B and B rest */
-} Others;
-
-FUNCTION Others with_other(Others sums, Reach reach, REAL relative) { /* relative: exp(m - scale) */
-    REAL p = relative * reach.q, b = p * reach.q / reach.slope;
-    sums.mass += p, sums.of_b += b, sums.pull += b * reach.rest;
-    return sums;
-}
-
-/* c, after division by p / T' of the first class, which γ = 0 and p near 1 would make huge */
-FUNCTION REAL constant_of(Others sums, REAL scale, Reach first, REAL m_first) {
-    REAL lever = first.slope / first.p, gap = log_of(sums.mass) + scale + softplus(m_first);
-    return (lever * (gap + sums.pull / sums.mass) + first.rest) / (lever * (sums.of_b / sums.mass) + R(1));
-}
-
-/* p of the others as if T were log p: `odds` is the logarithm of Σ exp(y) over the others */
-FUNCTION REAL first_margin_to_start(REAL log_odds_of_others, REAL gamma, REAL n_classes) {
-    REAL start = -log_odds_of_others / (R(1) + gamma), least = -log_of(n_classes - R(1));
-    return MAX(start, least);
-}
-
-/* log B of the first class: its p (1 - p) does not underflow in it, and with γ=0 B is p */
-FUNCTION REAL log_mass_of_first(REAL m, REAL gamma) {
-    REAL slope = term_of(margin_of(m), gamma).slope;
-    return gamma > R(0) ? -softplus(m) - softplus(-m) - log_of(slope) : -softplus(-m);
-}
-
-typedef struct {
-    REAL mass, a, b; /* B in units of exp(unit), A / α, and the slope of log B in T */
-} Mass;
-
-/* With γ=0 it is 1, of which the terms would leave nothing for p near 1. */
-FUNCTION REAL slope_of_log_b(Margin at, Term term, REAL gamma) {
-    REAL b = ((at.q - at.p) - term.curvature / term.slope) / term.slope;
-    return gamma > R(0) ? b : R(1);
-}
-
-/* Of a class with m <= 0; the mass of the first is another. */
-FUNCTION Mass mass_at(REAL m, REAL gamma, REAL unit) {
-    Mass of;
-    Margin at = margin_of(m);
-    Term term = term_of(at, gamma);
-    Class plain = {gamma, R(1), R(0), R(0)};
-    of.mass = exp_or_zero(MIN(m - unit, R(0))) * at.q * at.q / term.slope;
-    of.a = derivatives_in_margin(at, plain, R(1), EXACT, ANY_GAMMA).g / term.slope;
-    of.b = slope_of_log_b(at, term, gamma);
-    return of;
-}
-
-/* Sums of the masses, and of mass times b, with the largest mass kept apart: small ones beside it are not lost. */
-typedef struct {
-    REAL top, small, top_b, small_b;
+    float others, moment, per_total;
 } Masses;
 
-FUNCTION Masses with_mass(Masses sums, Mass of) {
-    REAL moment = of.mass * of.b;
-    int is_larger = sums.top < of.mass;
-    sums.small += is_larger ? sums.top : of.mass;
-    sums.small_b += is_larger ? sums.top_b : moment;
-    sums.top = is_larger ? of.mass : sums.top;
-    sums.top_b = is_larger ? moment : sums.top_b;
-    return sums;
-}
-
-typedef struct {
-    REAL share, others, b_of_others; /* π_j, 1 - π_j, Σ π_k b_k over k ≠ j */
-} Share;
-
-FUNCTION Share share_of(Mass of, Masses sums) {
-    REAL moment = of.mass * of.b, total = sums.top + sums.small;
-    int is_top = of.mass == sums.top && moment == sums.top_b;
-    Share s = {of.mass / total, (is_top ? sums.small : sums.small + (sums.top - of.mass)) / total,
-               (is_top ? sums.small_b : sums.small_b + (sums.top_b - moment)) / total};
-    return s;
-}
-
-/* hessian_jj / A_t, where off is π_j - δ_tj, in the form that loses nothing for π_j near 1 */
-FUNCTION REAL exact_in_logit(Share s, REAL off, REAL b, REAL b_true) {
-    return (R(1) - b_true) * off * off + s.share * (b * s.others * s.others + s.share * s.b_of_others);
-}
-
-/* With γ=0 in every class: p_j and 1 - p_j come of one softmax that does not know the true class, as in the
- * libraries, so that splits which tie exactly tie here as well. Above `certain` 1 - p is `others`, the sum of the other
- * classes, as the rounding of p would be felt; below, it is what the libraries have, to the last bit. */
-FUNCTION REAL one_minus(REAL p, REAL others) {
-    const REAL certain = R(0.99);
-    return p > certain ? others : R(1) - p;
+/* Gradient and Hessian over A of the true class, of a class of mass B: π_j - δ_tj, and the exact Hessian in the form
+ * that loses nothing for π_j near 1. No other class has much more mass than the first. */
+FUNCTION Derivatives of_class(float mass, float u, int is_first, int is_true, float u_true, Masses m, First first) {
+    const float b = is_first ? first.mass : mass, of_b = is_first ? first.u : u, share = b * m.per_total;
+    const float rest = (is_first ? m.others : m.others + (first.mass - b)) * m.per_total;
+    const float moment = (is_first ? m.moment : m.moment + (first.mass * first.u - b * of_b)) * m.per_total;
+    const float off = is_true ? -rest : share;
+    Derivatives d = {off, (1 - u_true) * off * off + share * (of_b * rest * rest + share * moment)};
+    return d;
 }
 
 #endif

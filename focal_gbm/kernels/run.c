@@ -17,18 +17,13 @@ typedef void Entry(Job *job, int64_t first, int64_t last);
 typedef void Parallel(void (*part)(void *), void *data, unsigned n_threads, unsigned flags);
 typedef int Number(void);
 
-Entry entry_baseline_float, entry_baseline_double;
+Entry entry_baseline;
 #ifdef X86_LEVELS
-Entry entry_avx2_float, entry_avx2_double, entry_avx512_float, entry_avx512_double;
+Entry entry_avx2, entry_avx512;
+static Entry *const ENTRIES[] = {entry_baseline, entry_avx2, entry_avx512};
+#else
+static Entry *const ENTRIES[] = {entry_baseline};
 #endif
-
-static Entry *const ENTRIES[][2] = {
-    {entry_baseline_float, entry_baseline_double},
-#ifdef X86_LEVELS
-    {entry_avx2_float, entry_avx2_double},
-    {entry_avx512_float, entry_avx512_double},
-#endif
-};
 
 /* The highest level of instructions that this processor has: an index of ENTRIES. */
 EXPORT int focal_best_level(void) {
@@ -44,14 +39,6 @@ EXPORT int focal_best_level(void) {
 #endif
 }
 
-void table_of_share(double gamma, int64_t first, int64_t n_nodes, double steps_per_unit, double *nodes);
-
-EXPORT void focal_table_of_share(double gamma, int64_t first, int64_t n_nodes, double steps_per_unit, double *nodes) {
-    table_of_share(gamma, first, n_nodes, steps_per_unit, nodes);
-}
-
-EXPORT int64_t focal_n_blocks(const Job *job) { return blocks_of(job); }
-
 typedef struct {
     Job *job;
     Entry *entry;
@@ -65,9 +52,8 @@ static void part(void *data) {
 }
 
 /* Do the job on `n_threads` threads of the runtime, or on the caller's if `parallel` is NULL. */
-EXPORT void focal_run(Job *job, int is_double, int level, int n_threads, Parallel *parallel, Number *thread,
-                      Number *threads) {
-    Team team = {job, ENTRIES[level][is_double], thread, threads};
+EXPORT void focal_run(Job *job, int level, int n_threads, Parallel *parallel, Number *thread, Number *threads) {
+    Team team = {job, ENTRIES[level], thread, threads};
     job->first_bad = job->n_rows;
     if (parallel == NULL || n_threads < 2)
         team.entry(job, 0, blocks_of(job));

@@ -7,29 +7,38 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+import joblib
+
 _Number = ctypes.CFUNCTYPE(ctypes.c_int)
 
 
 @dataclass(frozen=True)
 class Threads:
-    """The threads of one library, of which a second pool would only take the cores.
+    """The threads of one library, as many as the library itself uses.
 
     XGBoost and LightGBM keep their threads spinning between two parallel regions: work on the same threads
     starts within microseconds, and no core has two owners. They are reached through ``GOMP_parallel`` of the
-    OpenMP runtime that the library is linked with, GNU's or LLVM's. Where a library has no such entry, and in
-    a forked process, whose threads were not copied, work runs on the calling thread.
+    OpenMP runtime that the library is linked with, GNU's or LLVM's. A second pool would take cores from them,
+    and GNU's runtime ends those threads of a pool that a region leaves out.
+
+    Where a library has no such entry, and in a forked process, whose threads were not copied, work runs on
+    the calling thread.
 
     Parameters
     ----------
     library : str or None, default=None
         Path of the library's shared object, already loaded; None for the calling thread alone.
     n_jobs : int or None, default=None
-        As the libraries read it: None or 0 is all cores that this process may use, or OMP_NUM_THREADS of
-        them; a negative number leaves that many minus one free.
+        The parameter of the booster (``nthread``, ``num_threads``), None or not positive where it has none.
+
+        - XGBoost uses that many, but no more than the processors of this process, OMP_NUM_THREADS,
+          OMP_THREAD_LIMIT and the CPU quota of a container, which are also its default.
+        - LightGBM says itself how many it uses, whatever the alias of its parameter: the parameter is needed
+          only outside of its training.
 
     Examples
     --------
-    >>> from focal_gbm.kernels.threads import Threads
+    >>> from focal_gbm.kernels import Threads
     >>> Threads().n_threads
     1
     """
@@ -44,16 +53,15 @@ class Threads:
 
     @property
     def n_threads(self) -> int:
-        """How many threads work runs on: the library's own number, as GNU's runtime ends those left over."""
+        """How many threads work runs on."""
         runtime = self.runtime
         if runtime is None:
             return 1
-        n_cores = int(runtime.omp_get_num_procs())
-        if not self.n_jobs:
-            return max(1, min(n_cores, int(runtime.omp_get_max_threads())))
-        if self.n_jobs < 0:
-            return max(1, n_cores + 1 + self.n_jobs)
-        return min(self.n_jobs, n_cores)
+        asked = self.n_jobs if self.n_jobs and self.n_jobs > 0 else None
+        if runtime.of_lightgbm is not None:
+            return max(1, int(asked or runtime.of_lightgbm()))
+        limits = [int(limit()) for limit in runtime.limits]
+        return max(1, min(*limits, _n_cpus(), *([asked] if asked else [])))
 
 
 class Runtime:
@@ -73,10 +81,12 @@ class Runtime:
     def __init__(self, library: str) -> None:
         # A look-up through the library's handle finds what the library itself is linked with
         handle = ctypes.CDLL(library)
-        self.omp_get_num_procs = _Number(("omp_get_num_procs", handle))
-        self.omp_get_max_threads = _Number(("omp_get_max_threads", handle))
         names = "GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads"
         self.addresses = tuple(ctypes.cast(getattr(handle, name), ctypes.c_void_p) for name in names)
+        names = "omp_get_num_procs", "omp_get_max_threads", "omp_get_thread_limit"
+        self.limits = [_Number((name, handle)) for name in names]
+        is_lightgbm = hasattr(handle, "OMP_NUM_THREADS")
+        self.of_lightgbm = _Number(("OMP_NUM_THREADS", handle)) if is_lightgbm else None
 
 
 @cache
@@ -85,6 +95,12 @@ def _runtime_of(library: str) -> Runtime | None:
         return Runtime(library)
     except (AttributeError, OSError):
         return None
+
+
+@cache
+def _n_cpus() -> int:
+    """Return the CPUs of this process, those of a container's quota included, as XGBoost counts them once."""
+    return int(joblib.cpu_count())
 
 
 _is_forked = False

@@ -40,7 +40,7 @@ from focal_gbm.lightgbm.parameters import (
     is_dart,
     refuse_parameters,
 )
-from focal_gbm.lightgbm.private import begin
+from focal_gbm.lightgbm.private import begin, end
 from focal_gbm.losses import MarginLoss
 
 #: LightGBM's `kEpsilon`: the least probability that it starts from.
@@ -75,15 +75,9 @@ class Boosting:
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
         self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
-        self._is_dart = is_dart(params)
-        n_threads = given_number(params, THREADS)[1]
-        self._n_threads = None if n_threads is None else int(n_threads)
+        self._n_threads: int | None = None
         self.class_counts = class_counts
         self._kernel: Any = None
-
-    def use_threads(self, n_threads: int) -> None:
-        """Compute gradients on as many threads as LightGBM will use."""
-        self._n_threads = n_threads
 
     def __deepcopy__(self, memo: Any) -> Boosting:
         return self  # lightgbm.train deep-copies its parameters, the objective among them
@@ -127,7 +121,9 @@ class Boosting:
     def complete(self, env: Any) -> None:
         """Make the booster in training write complete models; LightGBM calls this callback before every round."""
         if env.iteration == env.begin_iteration:
-            begin(env.model, self._is_dart, env.params)
+            n_threads = given_number(env.params, THREADS)[1]
+            self._n_threads = None if n_threads is None else int(n_threads)
+            begin(env.model, is_dart(env.params), env.params)
             _write_complete(env.model, self)
 
     complete.before_iteration = True  # type: ignore[attr-defined]
@@ -158,6 +154,9 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
     def model_from_string(model_str: str) -> lightgbm.Booster:
         for name in ("model_to_string", "save_model", "model_from_string"):
             vars(booster).pop(name, None)
+        # what `refit`, SHAP and converters go by; LightGBM's own word for a callable is "none"
+        booster.params["objective"] = objective.partition(" ")[0]
+        end(booster)
         return own.model_from_string(booster, model_str)
 
     vars(booster).update(
@@ -254,6 +253,6 @@ def train(
         valid_sets=valid_sets,
         feval=metrics or None,
         init_model=init_model,
-        callbacks=[*(callbacks or ()), boosting.complete, InOrder(asked, own_metrics)],
+        callbacks=[*(callbacks or ()), boosting.complete, InOrder(asked, n_classes)],
         **arguments,
     )

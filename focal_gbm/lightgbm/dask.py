@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightgbm
+import numpy as np
 from distributed import default_client
 from lightgbm import DaskLGBMClassifier
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from sklearn.preprocessing import LabelEncoder
 from focal_gbm._arrays import as_column
 from focal_gbm._validation import FloatArray
 from focal_gbm.fit.collections import accuracy, check_blocks, labels_of
+from focal_gbm.fit.labels import encode_as
 from focal_gbm.lightgbm.boosting import Boosting
 from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
 from focal_gbm.lightgbm.parameters import EARLY_STOPPING, given_number
@@ -190,28 +192,30 @@ class _OnWorker(FocalLGBMClassifier):
         *,
         classes: NDArray[Any],
         class_counts: FloatArray,
-        eval_X: Any = None,
         eval_y: Any = None,
         eval_sample_weight: Any = None,
         **arguments: Any,
     ) -> _OnWorker:
-        self.__dict__["_le"] = LabelEncoder().fit(classes)
-        self._class_counts = class_counts
-        if eval_X is not None:  # LightGBM numbers the labels of `eval_set`, not those of `eval_y`
-            arguments["eval_set"] = [*zip(eval_X, map(as_column, eval_y), strict=True)]
+        self.__dict__["_le"] = LabelEncoder().fit(np.arange(len(classes)))
+        self._of_all_rows = classes, class_counts
         super().fit(
             X,
             as_column(y),
             None if sample_weight is None else as_column(sample_weight),
+            eval_y=eval_y and tuple(map(as_column, eval_y)),
             eval_sample_weight=eval_sample_weight and [*map(as_column, eval_sample_weight)],
             **arguments,
         )
-        del self._class_counts
+        del self._of_all_rows
         return self
+
+    def _encode(self, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        classes, _ = self._of_all_rows
+        return classes, encode_as(y, classes, "y")
 
     @property
     def _le(self) -> LabelEncoder:
-        """LightGBM's encoder of labels, which its `fit` would make of the rows of a worker."""
+        """LightGBM's encoder of codes, which its `fit` would make of the rows of a worker."""
         encoder: LabelEncoder = self.__dict__["_le"]
         return encoder
 
@@ -222,5 +226,5 @@ class _OnWorker(FocalLGBMClassifier):
     def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         boosting = super()._boosting(self._le.classes_)
         if boosting is not None:
-            boosting.class_counts = self._class_counts
+            boosting.class_counts = self._of_all_rows[1]
         return boosting

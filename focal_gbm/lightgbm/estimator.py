@@ -11,8 +11,8 @@ import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm.fit.alpha import in_order_of, only_one
-from focal_gbm.fit.labels import encode
+from focal_gbm.fit.alpha import by_code, checked, only_one
+from focal_gbm.fit.labels import encode, encode_sets
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
@@ -170,18 +170,25 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         TypeError, ValueError
             Naming the argument or parameter that cannot be honoured.
         """
-        classes, codes = encode(y)
+        classes, codes = self._encode(y)
         if codes.ndim == 2:
             raise ValueError(
                 f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model of "
                 f"many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
             )
+        if eval_set is not None:
+            pairs = [eval_set] if isinstance(eval_set, tuple) else eval_set
+            eval_set = encode_sets(pairs, y, codes, classes)
+        if isinstance(eval_y, tuple):
+            eval_y = tuple(labels for _, labels in encode_sets([(None, each) for each in eval_y], y, codes, classes))
+        elif eval_y is not None:
+            ((_, eval_y),) = encode_sets([(None, eval_y)], y, codes, classes)
         arguments: dict[str, Any] = {
             "init_score": init_score,
             "eval_set": eval_set,
             "eval_names": eval_names,
             "eval_sample_weight": eval_sample_weight,
-            "eval_class_weight": eval_class_weight,
+            "eval_class_weight": eval_class_weight and [by_code(weights, classes) for weights in eval_class_weight],
             "eval_init_score": eval_init_score,
             "eval_metric": eval_metric,
             "feature_name": feature_name,
@@ -193,35 +200,46 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             arguments.update(eval_X=eval_X, eval_y=eval_y)
         boosting = self._boosting(classes)
         if boosting is None:  # the library's own loss
-            super().fit(X, y, sample_weight, **arguments)
-            return self
-        params = self.get_params(deep=False)
-        asked = [*as_list(eval_metric), *as_list(given(params, METRIC, default_metric(len(classes)))[1])]
-        own, arguments["eval_metric"] = metrics_of(asked, boosting)
-        arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, own)]
-        if is_dart(params):
-            arguments["eval_set"] = apart(eval_set, y)
-        with self._trained_by(boosting, own):
-            super().fit(X, y, sample_weight, **arguments)
-        self._class_weights = boosting.class_weights
+            super().fit(X, codes, sample_weight, **arguments)
+        else:
+            params = self.get_params(deep=False)
+            metric = as_list(given(params, METRIC, default_metric(len(classes)))[1])
+            asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
+            own, arguments["eval_metric"] = metrics_of(asked, boosting)
+            arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]
+            if is_dart(params):
+                arguments["eval_set"] = apart(eval_set, codes)
+            with self._trained_by(boosting, own):
+                super().fit(X, codes, sample_weight, **arguments)
+        self._labels = classes
+        self._class_weights = boosting and boosting.class_weights
         return self
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels in sorted order."""
+        codes: NDArray[Any] = super().classes_  # raises before a fit
+        return vars(self).get("_labels", codes)
+
+    def _encode(self, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return classes and codes; a worker of a cluster knows the classes of all rows."""
+        return encode(y)
 
     def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
-        check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
-        params = self.get_params(deep=False)
+        params = self.get_params(deep=False)  # in LightGBM what `set_params` set, whatever the attribute is by now
+        gamma, focal_alpha, margin_loss = (params[name] for name in FOCAL_PARAMETERS)
+        check_focal_parameters(gamma, margin_loss, "focal_gamma")
         weights = library_weights(params, classes)
-        name, alpha = only_one({"focal_alpha": self.focal_alpha, **weights}, type(self).__name__)
-        self._class_weights = None
-        if is_log_loss(self.focal_gamma, alpha, self.margin_loss):
+        name, alpha = only_one({"focal_alpha": focal_alpha, **weights}, type(self).__name__)
+        if is_log_loss(gamma, alpha, margin_loss):
             return None
         refuse_parameters(params, len(classes))
+        in_order = checked(alpha, classes, name)
         if name != "focal_alpha":
             warn_of_library_weights(self, name, params[name], alpha)
-        alpha = in_order_of(alpha, classes, name)
-        params = {**params, "num_threads": None}
-        return Boosting(len(classes), self.focal_gamma, alpha, self.margin_loss, params)
+        return Boosting(len(classes), gamma, in_order, margin_loss, params)
 
     @contextmanager
     def _trained_by(self, boosting: Boosting, metrics: list[str]) -> Iterator[None]:
@@ -240,10 +258,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         params: dict[str, Any] = super()._process_params(stage)
         for name in (*FOCAL_PARAMETERS, *WEIGHTS):
             params.pop(name, None)
-        replaced = vars(self).get("_replaced", {})
-        if replaced:
-            replaced["objective"].use_threads(params["num_threads"])
-        return {**params, **replaced}
+        return {**params, **vars(self).get("_replaced", {})}
 
     def predict(
         self,
@@ -263,8 +278,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         ndarray of shape (n_samples,)
             Labels; or what LightGBM returns for `raw_score`, `pred_leaf` and `pred_contrib`.
         """
-        weights = vars(self).get("_class_weights")
-        decides = weights is not None and len(set(weights)) > 1 and not (raw_score or pred_leaf or pred_contrib)
+        as_it_is = raw_score or pred_leaf or pred_contrib
+        weights = vars(self).get("_class_weights") or ()
+        decides = len(set(weights)) > 1 and not as_it_is
         result = super().predict(
             X,
             raw_score=raw_score or decides,
@@ -275,4 +291,6 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             validate_features=validate_features,
             **kwargs,
         )
-        return self.classes_[decide(result, weights)] if decides else result
+        if as_it_is:
+            return result
+        return self.classes_[decide(result, weights) if decides else result]

@@ -161,31 +161,30 @@ def metrics_of(asked: Sequence[Any], boosting: Any, kind: type[Metric] = Metric)
 
 
 class InOrder:
-    """Put our results before LightGBM's where the user named one of ours first.
+    """Put results in the order in which LightGBM has them: metrics by name as asked for, then callables.
 
-    LightGBM reports its own metrics first, and `first_metric_only` of early stopping looks at the first.
+    It computes its own first, which would decide for others with `first_metric_only` of early stopping.
 
     Parameters
     ----------
     asked : sequence
         As for `metrics_of`.
-    own : list of str
-        LightGBM's own among them.
+    n_classes : int
     """
 
     before_iteration = False
     order = 0  # before logging (10), recording (20) and early stopping (30)
 
-    def __init__(self, asked: Sequence[Any], own: list[str]) -> None:
-        self._own = own
-        self._ours_first = bool(asked) and asked[0] not in own
+    def __init__(self, asked: Sequence[Any], n_classes: int) -> None:
+        of_probability = _OF_PROBABILITY["binary" if n_classes <= 2 else "multiclass"]
+        names = [of_probability.get(metric, (metric,))[0] for metric in asked if isinstance(metric, str)]
+        self._rank = {name: i for i, name in enumerate(dict.fromkeys(names))}
 
     def __call__(self, env: Any) -> None:
         """Do so after every round."""
-        if self._ours_first and self._own:
-            results = env.evaluation_result_list
-            data_sets = list(dict.fromkeys(result[0] for result in results))
-            results.sort(key=lambda result: (data_sets.index(result[0]), result[1] in self._own))
+        results = env.evaluation_result_list
+        data_sets = list(dict.fromkeys(result[0] for result in results))
+        results.sort(key=lambda result: (data_sets.index(result[0]), self._rank.get(result[1], len(self._rank))))
 
 
 def apart(eval_set: Any, y: Any) -> Any:

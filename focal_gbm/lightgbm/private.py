@@ -51,6 +51,11 @@ def begin(booster: lightgbm.Booster, is_dart: bool, params: dict[str, Any]) -> N
             booster.reset_parameter({"learning_rate": params.get("learning_rate", 0.1)})
 
 
+def end(booster: lightgbm.Booster) -> None:
+    """Undo what `begin` told a booster that is done and has an objective, without which `refit` refuses."""
+    booster._Booster__set_objective_to_none = False  # type: ignore[attr-defined]
+
+
 def check_device(name: str, device: object) -> None:
     """Refuse LightGBM's CUDA tree method where the installed LightGBM was built without it.
 

@@ -35,7 +35,7 @@ class Focal(MarginLoss, name="focal"):
     --------
     >>> import numpy as np
     >>> from focal_gbm.losses import Focal, Margin
-    >>> Focal(2.0).value(Margin.of(np.array([0.0]))).round(4)  # log(2) / 4
+    >>> Focal(2.0).value(Margin(np.array([0.0]))).round(4)  # log(2) / 4
     array([0.1733])
     """
 
@@ -56,12 +56,6 @@ class Focal(MarginLoss, name="focal"):
         h = (1.0 + 2.0 * gamma) * (m.p * m.q) + (gamma * m.p - m.q) * (gamma * m.p * m.minus_log_p)
         return g, power * h
 
-    def majorant(self, m: Margin) -> FloatArray:
-        """Return h without its one negative term."""
-        gamma = self.gamma
-        h = (1.0 + 2.0 * gamma) * (m.p * m.q) + gamma * m.p * (gamma * m.p * m.minus_log_p)
-        return np.asarray(m.power_of_q(gamma) * h)
-
     def link_term(self, m: Margin) -> FloatArray:
         """Return log(pq/g)."""
         return np.asarray(self.gamma * m.minus_log_q - m.minus_log_p - np.log1p(self.gamma * m.r))
@@ -78,11 +72,6 @@ class Focal(MarginLoss, name="focal"):
         rest = gamma * m.p * (m.p + (m.q - 2.0 * (m.r - m.p)) / total)
         return np.asarray((m.q - e) / slope * ((m.q + e) / slope) - rest / slope / slope)
 
-    def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
-        """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
-        of_0, of_1 = np.log1p(self.gamma * pair.r)
-        return np.asarray((1.0 + self.gamma) * z + (of_0 - of_1))
-
     @property
     def is_log_loss(self) -> bool:  # type: ignore[override]
         """γ = 0."""
@@ -92,11 +81,6 @@ class Focal(MarginLoss, name="focal"):
     def floor(self) -> float:  # type: ignore[override]
         """FLOOR min(γ, 1): the log loss has nothing to floor."""
         return FLOOR * min(self.gamma, 1.0)
-
-    @property
-    def kernel_gamma(self) -> float:  # type: ignore[override]
-        """γ."""
-        return self.gamma
 
     @property
     def symbol(self) -> str:

@@ -2,59 +2,68 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from focal_gbm._arrays import EXP_LIMIT
 from focal_gbm._validation import FloatArray
 
 #: "floored" is max(exact, FLOOR |gradient|): a leaf of rows with a negative Hessian then takes a step of
-#: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike (see benchmarks/hessian_policy.py).
+#: at most 1/FLOOR. Anything from 0.05 to 0.1 trained alike.
 FLOOR = 0.05
 
-#: Whole powers of q up to this one are products: as fast as exp for the usual γ, and in float32 the
-#: rounding error of an exp grows with its argument. Beyond it the products are slower than they are worth.
+#: exp(x) and exp(-x) are both normal numbers up to here.
+EXP_LIMIT = 708.0
+
+#: Whole powers of q up to this one are products, which are as fast as exp for the usual γ.
 _MAX_PRODUCT = 32
 
-#: The losses that a saved model can name, by name.
+#: Margins at which one of two classes is certain to all digits.
+_ENDS = np.array([-300.0, 300.0])
+
+#: Where the methods of a loss are compared with each other, and how far apart they may be, which a wrong
+#: formula is and a difference for γ = 10000 is not. A smaller g has lost its digits.
+_TRIED = np.array([-8.0, -2.0, -0.5, 0.0, 1.0, 3.0, 8.0])
+_CONSISTENT = 1e-3
+_LEAST_G = 1e-100
+
+#: Step of differences: what fourth order leaves out and the rounding error over the step are about 1e-13.
+_STEP = 1e-3
+
+#: As far as differences are taken, within EXP_LIMIT.
+_FAR = 700.0
+
+#: A link slope, a sum of numbers of size 1, has no digit left below this.
+_NOISE = 1e-14
+
+#: The losses that can be saved by name.
 _REGISTERED: dict[str, type[MarginLoss]] = {}
 
 
 class Margin:
-    """Margins m of the true class of some rows, and what losses are made of.
+    r"""Margins m of the true class, and what losses are made of.
 
-    ``p = σ(m)`` is the probability of the true class and ``q = σ(-m)``, neither of them one minus the other.
-    All are finite, and p, q and the odds are never 0: past a size of m of 87 in float32 and 708 in float64
-    they stay as they are, where they have long underflowed against what they are added to.
+    ``p = σ(m)`` is the probability of the true class and ``q = σ(-m)``; neither is one minus the other.
+    Beyond \|m\| = 708 p, q and the odds stay as they are, so that none of them is 0. They have long
+    underflowed against what they are added to. `minus_log_p` and `minus_log_q` have no such limit.
 
     Parameters
     ----------
-    odds : ndarray of float32 or float64
-        exp(-m), within those limits.
-    minus_m : ndarray of the same shape, or None
-        -m without limits: `minus_log_p` and `minus_log_q` then go on growing beyond them.
+    m : ndarray of float64
     """
 
-    def __init__(self, odds: FloatArray, minus_m: FloatArray | None = None) -> None:
-        self.odds = odds
-        self._minus_m = minus_m
-
-    @classmethod
-    def of(cls, minus_m: FloatArray) -> Margin:
-        """Return the margins of -m."""
-        return cls(odds_of(minus_m), minus_m)
+    def __init__(self, m: FloatArray) -> None:
+        self.m = m
+        self.odds = np.exp(np.clip(-m, -EXP_LIMIT, EXP_LIMIT))  #: q / p
 
     @cached_property
     def p(self) -> FloatArray:
         """σ(m)."""
-        return np.reciprocal(self.odds + 1)
+        return np.reciprocal(self.odds + 1.0)
 
     @cached_property
     def q(self) -> FloatArray:
@@ -64,67 +73,53 @@ class Margin:
     @cached_property
     def minus_log_p(self) -> FloatArray:
         """-log p = softplus(-m), the log loss."""
-        log_loss = np.log1p(self.odds)
-        return log_loss if self._minus_m is None else np.maximum(log_loss, self._minus_m)
+        return np.maximum(np.log1p(self.odds), -self.m)
 
     @cached_property
     def minus_log_q(self) -> FloatArray:
         """-log q = softplus(m)."""
-        log_loss = np.log1p(1 / self.odds)
-        return log_loss if self._minus_m is None else np.maximum(log_loss, -self._minus_m)
+        return np.maximum(np.log1p(1.0 / self.odds), self.m)
 
     @cached_property
     def r(self) -> FloatArray:
-        """-p log(p) / q = softplus(-m) exp(m), in (0, 1]: no quotient of two small numbers."""
+        """-p log(p) / q = softplus(-m) exp(m), in (0, 1], without a quotient of two small numbers."""
         return np.log1p(self.odds) / self.odds
 
     def power_of_q(self, exponent: float) -> FloatArray:
-        """Return q^exponent, without the loss of digits of a power of a q near 1."""
-        whole, fraction = split_exponent(exponent)
-        power = np.sqrt(self.q) if fraction == 0.5 else np.exp(-fraction * np.log1p(1 / self.odds))
-        if not fraction:
+        """Return q^exponent, without the digits that a power loses where q is near 1."""
+        whole, fraction = divmod(exponent, 1.0)
+        if whole > _MAX_PRODUCT:
+            whole, fraction = 0.0, exponent
+        if fraction == 0.0:
             power = np.ones_like(self.q)
+        elif fraction == 0.5:
+            power = np.sqrt(self.q)
+        else:
+            power = np.exp(-fraction * self.minus_log_q)
         for _ in range(int(whole)):
             power *= self.q
         return power
 
-    def __getitem__(self, rows: Any) -> Margin:
-        return Margin(self.odds[rows], None if self._minus_m is None else self._minus_m[rows])
-
-
-def odds_of(minus_m: FloatArray, room: float = 0.0) -> FloatArray:
-    """Return exp(-m), -m within the limits of the dtype, the upper one lowered by `room`."""
-    limit = EXP_LIMIT[minus_m.dtype]
-    odds = np.clip(minus_m, -limit, limit - room)
-    return np.exp(odds, out=odds)
-
-
-def split_exponent(exponent: float) -> tuple[float, float]:
-    """Return how many factors q make a power of q, and the exponent that is left."""
-    whole, fraction = divmod(exponent, 1.0)
-    return (0.0, exponent) if whole > _MAX_PRODUCT else (whole, fraction)
-
 
 class MarginLoss(ABC):
-    """A loss φ of the probability p of the true class, decreasing and convex in p, by the margin.
+    """A loss φ of the probability p of the true class, decreasing and convex in p, given by the margin.
 
-    A new loss is a frozen dataclass of its parameters in a file of its own, with a name, which saved models
-    keep: ``class MyLoss(MarginLoss, name="my-loss")``. It states the first three methods below for arrays,
-    element by element, right to rounding at every margin. That is all: `BinaryFocalLoss`,
-    `MulticlassFocalLoss` and `MultilabelFocalLoss` take it as `margin_loss`, as the estimators do.
+    A new loss is a frozen dataclass of its parameters: ``class MyLoss(MarginLoss, name="my-loss")``. It
+    defines `value`, `derivatives` and `link_term`, which take a `Margin` and return arrays of float64,
+    element by element and right to rounding. `BinaryFocalLoss`, `MulticlassFocalLoss` and
+    `MultilabelFocalLoss` take it as `margin_loss`, and so do the estimators. The compiled kernel works with
+    it as with focal loss: it looks up tables that are made of these methods.
 
     Attributes
     ----------
     name : str
         The name that it is registered by, empty for a class without one.
     symbol : str
-        What a legend says of it.
+        How a legend calls it.
     is_log_loss : bool
-        Whether it is -log p, the log loss, for which a score is the log-odds themselves.
+        Whether it is -log p, whose scores are the log-odds themselves.
     floor : float
-        The "floored" Hessian is never less than this times the gradient's absolute value.
-    kernel_gamma : float or None
-        The γ with which the compiled and the CUDA kernel compute it; None where they cannot, and NumPy does.
+        The "floored" Hessian is at least this times the absolute value of the gradient.
 
     Examples
     --------
@@ -148,7 +143,6 @@ class MarginLoss(ABC):
     name: ClassVar[str] = ""
     is_log_loss: bool = False
     floor: float = FLOOR
-    kernel_gamma: float | None = None
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -169,58 +163,50 @@ class MarginLoss(ABC):
 
     @abstractmethod
     def link_term(self, m: Margin) -> FloatArray:
-        """Return ``-log(-dφ/dp) = log(p q / g)``: the link is made of it.
+        """Return ``-log(-dφ/dp) = log(p q / g)``, up to a constant.
 
-        At the minimum of the expected loss the probability of a class is in proportion to its exponential
-        over the class weight. It increases with the margin, as φ is convex in p.
+        At the minimum of the expected loss, the probability of a class is proportional to its exponential
+        divided by the class weight. It increases with the margin, as φ is convex in p.
         """
 
     def link_slope(self, m: Margin) -> FloatArray:
         """Return the derivative of `link_term` in the margin, ``q - p + h/g``, which is positive.
 
-        Where it is NaN, as g has underflowed, the search that asks for it takes smaller steps.
+        By default it is that sum, which has few digits left where it is below 1e-8: a loss whose slope
+        vanishes with q, as that of the log loss does, and which is meant for many classes, should define it.
         """
         g, h = self.derivatives(m)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(m.q - m.p + h / g)
+            slope = np.asarray(m.q - m.p + h / g)
+        lost = ~np.isfinite(slope)  # g has underflowed
+        if lost.any():
+            slope[lost] = _derivative(self.link_term, m.m[lost])
+        return np.where(slope > _NOISE, slope, m.q)
 
     def share_slope(self, m: Margin) -> FloatArray:
-        """Return the derivative of ``log(p q / link_slope)`` in `link_term`.
+        """Return the derivative of ``log(p q / link_slope)`` in `link_term`; 1 for the log loss.
 
-        The exact Hessian in log-odds is made of it, and nothing else.
-        That is ``[(q - p) t' - t''] / t'²`` with t' = `link_slope` and its derivative t'', arranged so that
-        nothing cancels where t' vanishes with q. Of the log loss it is 1.
-
-        Raises
-        ------
-        NotImplementedError
-            If the loss does not state it: no more than that Hessian needs it.
+        It is ``[(q - p) - t''/t'] / t'`` with t' = `link_slope`. The Hessian in log-odds needs it, and
+        nothing else does. By default t'' is a difference of fourth order, and t''/t' right to about 1e-12:
+        where t' is small, that is multiplied by q in the Hessian.
         """
-        raise NotImplementedError(
-            f'hessian="exact" and "floored" with focal_link="logit" need {type(self).__name__}.share_slope, '
-            'which it does not have: use hessian="expected".'
-        )
+        within = Margin(np.clip(m.m, -_FAR, _FAR))  # beyond, nothing changes that is not 0
+        slope = self.link_slope(within)
+        rise = _derivative(self.link_slope, within.m) / slope
+        return np.asarray(((within.q - within.p) - rise) / slope)
 
     @property
-    def has_share_slope(self) -> bool:
-        """Whether the class states `share_slope`."""
-        return type(self).share_slope is not MarginLoss.share_slope
+    def slope_at_ends(self) -> float:
+        """How fast log-odds rise with the score where a row is certain: 1+γ for focal loss.
 
-    def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
-        """Return the link term of the margin z less that of -z: the logit of two classes of this loss.
-
-        `pair` holds the margins -z and z, of shape ``(2, *z.shape)``.
+        Times this factor, the weight of such rows is that which they have in the log loss, and
+        ``min_child_weight`` means what it means there.
         """
-        of_0, of_1 = self.link_term(pair)
-        return np.asarray(of_1 - of_0)
-
-    def majorant(self, m: Margin) -> FloatArray:
-        """Return an upper bound of h that is never negative, for the "majorizing" Hessian."""
-        return np.abs(self.derivatives(m)[1])
+        return float(self.link_slope(Margin(_ENDS)).sum())
 
     @property
     def symbol(self) -> str:
-        """What a legend says of it."""
+        """How a legend calls it."""
         return repr(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -251,49 +237,49 @@ def margin_loss_from_dict(saved: dict[str, Any]) -> MarginLoss:
     return _REGISTERED[name](**parameters)
 
 
-def check_margin_loss(margin_loss: object) -> None:
-    """Raise unless it is None or a loss of the margin."""
-    if margin_loss is not None and not isinstance(margin_loss, MarginLoss):
-        raise TypeError(
-            f"margin_loss must be None or a MarginLoss, got {margin_loss!r} ({type(margin_loss).__name__})."
-        )
+def check_margin_loss(margin_loss: object) -> MarginLoss:
+    """Return a loss of the margin whose methods fit together.
 
-
-def by_class(losses: Sequence[MarginLoss], method: str, m: Margin, label: NDArray[Any]) -> FloatArray:
-    """Return what a method of the loss of each element's class returns.
-
-    Parameters
-    ----------
-    losses : sequence of MarginLoss
-        One for all classes, or one a class.
-    method : str
-        "value", "link_term", "link_slope" or "share_slope".
-    m : Margin
-    label : ndarray of int
-        The class of every element, of a shape that broadcasts to that of the margins.
+    Raises
+    ------
+    TypeError
+        If it is no `MarginLoss`.
+    ValueError
+        If a method contradicts another: a subclass that overrides `derivatives` but not `link_term`, or a
+        slip of the pen, would train something else.
     """
-    if len(losses) == 1:
-        return np.asarray(getattr(losses[0], method)(m))
-    out = np.empty_like(m.odds)
-    label = np.broadcast_to(label, out.shape)
-    for k, loss in enumerate(losses):
-        of_class = label == k
-        out[of_class] = getattr(loss, method)(m[of_class])
-    return out
+    if not isinstance(margin_loss, MarginLoss):
+        raise TypeError(
+            f"margin_loss must be a MarginLoss, got {margin_loss!r} ({type(margin_loss).__name__})."
+        )
+    m = Margin(_TRIED)
+    with np.errstate(all="ignore"):
+        g, h = margin_loss.derivatives(m)
+        terms, slope = margin_loss.link_term(m), margin_loss.link_slope(m)
+        expected_terms = np.log(m.p * m.q / g)
+        expected_terms -= expected_terms[3] - terms[3]
+        expected_g = -_derivative(margin_loss.value, _TRIED)
+        expected_h = -_derivative(lambda at: margin_loss.derivatives(at)[0], _TRIED)
+        expected_slope = _derivative(margin_loss.link_term, _TRIED)
+        checks = [
+            ("derivatives()[0]", g, "-dφ/dm of value()", expected_g, g),
+            ("derivatives()[1]", h, "-dg/dm", expected_h, g),
+            ("link_term()", terms, "log(p q / g) + a constant", expected_terms, 1.0),
+            ("link_slope()", slope, "the slope of link_term()", expected_slope, 1.0),
+        ]
+        for method, got, meaning, expected, size in checks:
+            is_near = np.abs(got - expected) <= _CONSISTENT * (np.abs(expected) + size)
+            wrong = ~is_near & (g > _LEAST_G)
+            if wrong.any():
+                i = int(wrong.argmax())
+                raise ValueError(
+                    f"{type(margin_loss).__name__}.{method} must be {meaning}: at the margin {_TRIED[i]:g} "
+                    f"{expected[i]:.6g} is expected, got {got[i]:.6g}."
+                )
+    return margin_loss
 
 
-def derivatives_by_class(
-    losses: Sequence[MarginLoss], hessian: str, m: Margin, label: NDArray[Any]
-) -> tuple[FloatArray, FloatArray, FloatArray | float]:
-    """Return g, the h that `hessian` names, and the least h, each by the loss of the row's class."""
-    if len(losses) > 1:
-        g, h, floor = np.empty((3, *m.odds.shape), dtype=m.odds.dtype)
-        for k, loss in enumerate(losses):
-            rows = label == k
-            g[rows], h[rows], floor[rows] = derivatives_by_class([loss], hessian, m[rows], label)
-        return g, h, floor
-    (loss,) = losses
-    g, h = loss.derivatives(m)
-    if hessian == "majorizing":
-        h = loss.majorant(m)
-    return g, h, loss.floor * g if hessian == "floored" and loss.floor else -math.inf
+def _derivative(function: Callable[[Margin], FloatArray], m: FloatArray) -> FloatArray:
+    """Return the derivative of a function of the margin by a difference of fourth order."""
+    far_below, below, above, far_above = (function(Margin(m + k * _STEP)) for k in (-2, -1, 1, 2))
+    return np.asarray((8.0 * (above - below) - (far_above - far_below)) / (12.0 * _STEP))

@@ -74,13 +74,6 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         h = (1.0 + 2.0 * gamma) * pq + (gamma * m.p - m.q) * focal
         return g, power * (h + self._c * pq * ((1.0 + gamma) * m.p - m.q))
 
-    def majorant(self, m: Margin) -> FloatArray:
-        """Return h without its negative terms."""
-        gamma, pq = self.gamma, m.p * m.q
-        h = (1.0 + 2.0 * gamma) * pq + gamma * m.p * (gamma * m.p * m.minus_log_p)
-        positive = (1.0 + gamma) * m.p if self.epsilon > 0 else -m.q
-        return m.power_of_q(gamma) * (h + self._c * pq * positive)
-
     def link_term(self, m: Margin) -> FloatArray:
         """Return log(pq/g)."""
         return self.gamma * m.minus_log_q - m.minus_log_p - np.log1p(self.gamma * m.r + self._c * m.p)
@@ -97,11 +90,6 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         e = (gamma * (m.r - m.p) + self._c * m.p * m.q) / total
         rest = gamma * m.p * (m.p + (m.q - 2.0 * (m.r - m.p)) / total)
         return np.asarray((m.q - e) / slope * ((m.q + e) / slope) - rest / slope / slope)
-
-    def link_logit(self, z: FloatArray, pair: Margin) -> FloatArray:
-        """Return link_term(z) - link_term(-z): softplus(z) - softplus(-z) is z to the last digit."""
-        of_0, of_1 = np.log1p(self.gamma * pair.r + self._c * pair.p)
-        return np.asarray((1.0 + self.gamma) * z + (of_0 - of_1))
 
     @property
     def _c(self) -> float:

@@ -1,4 +1,4 @@
-"""The root search behind the links."""
+"""The root search behind probabilities: many increasing functions at once, in float64."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import numpy as np
 from focal_gbm._validation import FloatArray
 
 #: Steps at most, and the relative step that ends a search: the error left is its square. With probabilities
-#: from 1e-300 and 2 to 100 classes a search took up to 11 steps for gamma in [0, 50], equal or not, and 46
-#: for gamma in [0, 1e15].
+#: from 1e-300 and 2 to 100 classes a search took up to 11 steps for gamma in [0, 50], and 46 for gamma in
+#: [0, 1e15].
 _ROOT_STEPS = 100
 _ROOT_TOLERANCE = 1e-13
 
 #: From 1 to the largest double.
 _DOUBLINGS = 1024
-
 
 #: From an array to value and slope of the same shape.
 Function: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -35,7 +34,7 @@ def increasing_root(function: Function, low: FloatArray, high: FloatArray, start
     start : ndarray
         Where the search starts.
     """
-    # An end that is the root but for rounding would turn every Newton step into a bisection
+    # If one end of the bracket equals the root up to rounding, every Newton step would fall back to bisection
     low, high = low - 1.0, high + 1.0
     x = np.clip(start, low, high)
     for _ in range(_ROOT_STEPS):
@@ -43,8 +42,8 @@ def increasing_root(function: Function, low: FloatArray, high: FloatArray, start
         low = np.where(value <= 0, x, low)
         high = np.where(value >= 0, x, high)
         step = x - value / slope
-        # Within the bracket, too, Newton's steps can go to and fro between two points for ever. They are then
-        # its ends: no step may be longer than half of it
+        # Newton's steps can alternate between two points for ever, even within the bracket. These are then
+        # its ends, so no step may be longer than half of it
         half = (high - low) / 2
         step = np.where((step >= low) & (step <= high) & (np.abs(step - x) <= half), step, low + half)
         done = np.abs(step - x) <= _ROOT_TOLERANCE * (1.0 + np.abs(x))
@@ -55,7 +54,7 @@ def increasing_root(function: Function, low: FloatArray, high: FloatArray, start
 
 
 def lower_bound(function: Function, high: FloatArray) -> FloatArray:
-    """Return numbers below `high` at which an increasing function is not positive, of steps that double."""
+    """Return numbers below `high` at which an increasing function is not positive, in steps that double."""
     width = np.ones_like(high)
     for _ in range(_DOUBLINGS):
         above = function(high - width)[0] > 0
@@ -66,7 +65,7 @@ def lower_bound(function: Function, high: FloatArray) -> FloatArray:
 
 
 def upper_bound(function: Function, low: FloatArray) -> FloatArray:
-    """Return numbers above `low` at which an increasing function is not negative, of steps that double."""
+    """Return numbers above `low` at which an increasing function is not negative, in steps that double."""
 
     def mirrored(x: FloatArray) -> tuple[FloatArray, FloatArray]:
         value, slope = function(-x)

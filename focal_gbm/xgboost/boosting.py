@@ -20,7 +20,7 @@ from xgboost.callback import TrainingCallback
 from focal_gbm._validation import FloatArray
 from focal_gbm._warnings import warn_user
 from focal_gbm.fit.objective import softmax_factor
-from focal_gbm.fit.plan import DEFAULT_GAMMA, Plan, check_focal_parameters, count_classes, is_log_loss, plan_of
+from focal_gbm.fit.plan import DEFAULT_GAMMA, check_focal_parameters, count_classes, is_log_loss, plan_of
 from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
 from focal_gbm.losses import MarginLoss
@@ -114,7 +114,9 @@ class FocalBoosting(TrainingCallback):
             if booster.num_boosted_rounds():
                 # of the model that training goes on from: predictions would leave out the trees to come
                 booster.set_attr(best_iteration=None, best_score=None)
-            if not self.is_log_loss:
+            if self.is_log_loss:
+                booster.set_attr(**{ATTRIBUTE: _description(self, None)})
+            else:
                 booster.update = _Rounds(self, booster).update
         return model
 
@@ -220,7 +222,7 @@ class _Rounds:
                 )
             start = plan.start if kind == "multiclass" else expit(plan.start)
             booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
-        booster.set_attr(**{ATTRIBUTE: _description(boosting, plan)})
+        booster.set_attr(**{ATTRIBUTE: _description(boosting, plan.loss.class_weights)})
         if not len(labels):  # on a worker of a cluster: XGBoost's predictions then have no columns either
             nothing = np.empty(plan.loss.raw_shape(0), np.float32)
             self._kernel = lambda raw_prediction: (nothing, nothing)
@@ -286,12 +288,13 @@ def _labels_of(dtrain: xgboost.DMatrix, kind: str, n_columns: int) -> tuple[NDAr
     return codes if kind == "multiclass" else codes.view(np.bool_), weight if weight.size else None
 
 
-def _description(boosting: FocalBoosting, plan: Plan) -> str:
+def _description(boosting: FocalBoosting, class_weights: Any) -> str:
     """Return how a booster was trained, as text."""
-    loss = plan.loss
-    gamma = float(boosting.gamma) if boosting.margin_loss is None else None
-    margin_loss = None if gamma is not None else repr(boosting.margin_loss)
-    return json.dumps({"gamma": gamma, "margin_loss": margin_loss, "class_weights": loss.class_weights})
+    given = boosting.margin_loss
+    gamma = float(boosting.gamma) if given is None else None
+    # a loss without a name cannot be restored: what is left of it is text, which a later fit refuses
+    margin_loss = None if given is None else given.to_dict() if given.name else repr(given)
+    return json.dumps({"gamma": gamma, "margin_loss": margin_loss, "class_weights": class_weights})
 
 
 def _cuda_major() -> int | None:

@@ -15,8 +15,8 @@ from xgboost import XGBClassifier
 
 from focal_gbm._arrays import on_cpu
 from focal_gbm._validation import FloatArray
-from focal_gbm.fit.alpha import in_order_of, only_one
-from focal_gbm.fit.labels import encode, encode_as
+from focal_gbm.fit.alpha import checked, only_one
+from focal_gbm.fit.labels import encode, encode_sets
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import DEFAULT_GAMMA, FOCAL_PARAMETERS, check_focal_parameters, decide
 from focal_gbm.losses import MarginLoss
@@ -139,10 +139,7 @@ feature_weights
             Naming the argument or parameter that cannot be honoured.
         """
         classes, codes = encode(y)
-        sets = eval_set and [
-            (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
-            for i, (rows, labels) in enumerate(eval_set)
-        ]
+        sets = eval_set and encode_sets(eval_set, y, codes, classes)
         with self._boosts(classes):
             super().fit(
                 X,
@@ -172,24 +169,23 @@ feature_weights
             },
             type(self).__name__,
         )
+        alpha = checked(alpha, classes, name)
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
-        vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
+        labels = vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
         given, objective = self.callbacks, self.objective
-        self._boosting = FocalBoosting(
-            self.focal_gamma, in_order_of(alpha, classes, name), self.margin_loss, missing=self.missing
-        )
+        self._boosting = FocalBoosting(self.focal_gamma, alpha, self.margin_loss, missing=self.missing)
         self.callbacks = [self._boosting, *(given or ())]
         try:
             yield
         finally:
             self.callbacks, self.objective = given, objective  # XGBoost's `fit` writes to the latter
+            self._labels = labels
             del self._boosting
 
     def _keep_labels(self, classes: NDArray[Any]) -> None:
         """Keep the labels, also in the booster, whose file then has them."""
-        if not np.array_equal(classes, np.arange(len(classes))) or classes.dtype.kind not in "iu":
-            self._labels = classes
+        self._labels = classes
         description = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         values = classes.tolist()
         if all(isinstance(value, str | int | float | bool) for value in values):
@@ -199,7 +195,7 @@ feature_weights
     def _class_weights(self) -> Any:
         """Return the α that `predict` decides with, None for the class of the largest probability."""
         weights = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}").get("class_weights")
-        return None if weights is None or len(set(weights)) == 1 else weights
+        return None if len(set(weights or ())) <= 1 else weights
 
     def predict(
         self,
@@ -292,5 +288,6 @@ feature_weights
         if "gamma" in saved:
             self.focal_gamma = DEFAULT_GAMMA if saved["gamma"] is None else saved["gamma"]
             weights = saved["class_weights"]
-            self.focal_alpha = None if len(set(weights)) == 1 else tuple(weights)
-            self.margin_loss = saved["margin_loss"] and margin_loss_from_dict(saved["margin_loss"])
+            self.focal_alpha = None if len(set(weights or ())) <= 1 else tuple(weights)
+            margin_loss = saved["margin_loss"]
+            self.margin_loss = margin_loss_from_dict(margin_loss) if isinstance(margin_loss, dict) else margin_loss
