@@ -1,18 +1,22 @@
-"""Claim: gradient and Hessian cost a nanosecond or two a row, and the logit link at most 1.6 times that.
+"""Claim: looking tables up costs no more than the formulas did, and every loss costs the same.
 
-Nanoseconds a row (of many classes: a number) of one call: the compiled kernel with both links, in float32 as
-XGBoost calls it and in float64 as LightGBM does, on one and on two threads of that library; our NumPy, the
-NumPy that people write, and a copy of the same bytes. γ=2, floored (focal link) and expected (logit link)
-Hessians. Contestants run in turn; medians, and tenths and nine tenths of the rounds. Threads that spin when
-idle would take the cores of the other library's. Writes results/kernel.json.
+Nanoseconds per number (two classes: per row) of one call of the compiled kernel in log-odds, γ=2: two, three
+and ten classes, float32 in C order as XGBoost calls it and float64 in Fortran order as LightGBM does, on one
+and on two threads of that library; poly-1 beside focal loss; NumPy; a copy of the same bytes. With --before,
+the checkout of an earlier commit (22e287c, with its compiled library) does the same in a process beside this
+one: the two take turns, and the quotient is that of the medians. Results on one and two threads are compared
+bit by bit. Writes results/kernel.json.
 
-    OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--rows 1000000] [--rounds 30] [--level avx2]
+    OMP_WAIT_POLICY=passive python benchmarks/kernel.py [--before PATH] [--rows 1000000] [--rounds 30]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,108 +24,151 @@ from typing import Any
 import lightgbm
 import numpy as np
 import xgboost
-from _report import write
-from scipy.special import softmax
 
-from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss
-from focal_gbm.kernels.compiled import LEVELS, Kernel, level
-from focal_gbm.kernels.formula import Formula
-from focal_gbm.kernels.threads import Threads
-
-GAMMA = 2.0
 LIBRARIES = {
-    np.float32: os.path.join(os.path.dirname(xgboost.__file__), "lib", "libxgboost.so"),
-    np.float64: os.path.join(os.path.dirname(lightgbm.__file__), "lib", "lib_lightgbm.so"),
+    "float32": os.path.join(os.path.dirname(xgboost.__file__), "lib", "libxgboost.so"),
+    "float64": os.path.join(os.path.dirname(lightgbm.__file__), "lib", "lib_lightgbm.so"),
 }
-#: Raw predictions of the logit link spread about this much wider than focal scores: the slope of the link.
-SLOPE = 2.7
+GAMMA = 2.0
 
-Contestants = dict[str, Callable[[], Any]]
-
-
-def textbook(z, y):
-    """Gradient and Hessian as people write them: probabilities, clipping, float64 temporaries."""
-    p = 1.0 / (1.0 + np.exp(-z.astype(np.float64)))
-    p = np.clip(p, 1e-15, 1 - 1e-15)
-    pt = np.where(y == 1, p, 1 - p)
-    sign = np.where(y == 1, 1.0, -1.0)
-    g = sign * (1 - pt) ** GAMMA * (GAMMA * pt * np.log(pt) + pt - 1)
-    u = GAMMA * pt * np.log(pt) + pt - 1
-    du = GAMMA * np.log(pt) + GAMMA + 1
-    h = pt * (1 - pt) * (-GAMMA * (1 - pt) ** (GAMMA - 1) * u + (1 - pt) ** GAMMA * du)
-    return g, h
+Call = Callable[[], Any]
 
 
-def textbook_softmax(z, y):
-    """The same for many classes: the gradient, and the Hessian's diagonal as XGBoost's softmax has it."""
-    p = softmax(z.astype(np.float64), axis=1)
-    pt = np.clip(np.take_along_axis(p, y[:, None], axis=1), 1e-15, 1 - 1e-15)
-    a = (1 - pt) ** GAMMA - GAMMA * pt * np.log(pt) * (1 - pt) ** (GAMMA - 1)
-    g = a * (p - (np.arange(z.shape[1]) == y[:, None]))
-    return g, np.maximum(2 * a * p * (1 - p), 1e-16)
-
-
-def contestants(n_classes: int, n_rows: int, instructions: str) -> Contestants:
+def rows_of(n_classes: int, n_numbers: int) -> tuple[Any, Any]:
+    """Return labels and log-odds: of two classes 5 % positive rows."""
     rng = np.random.default_rng(0)
-    two = n_classes == 2
-    shape = (n_rows,) if two else (n_rows, n_classes)
-    y = (rng.random(n_rows) < 0.05).astype(int) if two else rng.integers(0, n_classes, n_rows)
-    scores = rng.normal(-2 if two else 0, 2 if two else 1, shape)
-    found: Contestants = {}
-    for dtype, library in LIBRARIES.items():
-        order = "C" if dtype == np.float32 else "F"
-        z, out = scores.astype(dtype, order=order), [np.empty(shape, np.float32, order=order) for _ in "gh"]
-        for name, link, gamma in (
-            ("focal", "focal", GAMMA),
-            ("logit", "logit", GAMMA),
-            ("γ=0", "focal", 0.0),
-        ):
-            if two:
-                formula = Formula("sigmoid", [[gamma] * 2], [[1.0, 1.0]], link)
-            else:
-                formula = Formula("softmax", [gamma] * n_classes, [1.0] * n_classes, link, hessian_factor=2.0)
-            raw = z * dtype(SLOPE) if link == "logit" else z
-            for n_threads in (1, 2):
-                kernel = Kernel(formula, y, threads=Threads(library, n_threads), level=instructions)
-                key = f"C, {name}, {np.dtype(dtype).name}, {kernel.threads.n_threads} thread(s)"
-                found[key] = lambda k=kernel, r=raw, o=out: k.gradient_hessian(r, *o)
-    loss: Any = BinaryFocalLoss(GAMMA) if two else MulticlassFocalLoss(n_classes, GAMMA)
-    z32 = scores.astype(np.float32)
-    targets, numpy_out = loss.prepare(y == 1 if two else y, None), np.empty((2, *shape), np.float32)
-    found["our NumPy, focal, float32, 1 thread"] = lambda: loss.gradient_hessian_prepared(
-        targets, z32, "floored", *numpy_out
-    )
-    found["textbook NumPy, 1 thread"] = lambda: (textbook if two else textbook_softmax)(z32, y)
-    found["copy of the same bytes (8 in, 8 out), 1 thread"] = lambda: np.copyto(numpy_out, source)
-    source = rng.random((2, *shape)).astype(np.float32)
+    if n_classes == 2:
+        return rng.random(n_numbers) < 0.05, rng.normal(-5.4, 5.4, n_numbers)
+    n_rows = n_numbers // n_classes
+    return rng.integers(0, n_classes, n_rows), rng.normal(0, 2.7, (n_rows, n_classes))
+
+
+def calls(n_numbers: int) -> dict[str, Call]:
+    """Return what is timed, by name."""
+    from focal_gbm.kernels import Threads, kernel_of
+    from focal_gbm.kernels.cpu import SWITCH
+    from focal_gbm.losses import BinaryFocalLoss, Focal, MulticlassFocalLoss, Poly1Focal
+
+    found: dict[str, Call] = {}
+    for n_classes in (2, 3, 10):
+        labels, raw = rows_of(n_classes, n_numbers)
+        for margin_loss in (Focal(GAMMA), Poly1Focal(GAMMA, 1.0)):
+            loss: Any = (
+                BinaryFocalLoss(margin_loss=margin_loss)
+                if n_classes == 2
+                else MulticlassFocalLoss(n_classes, margin_loss=margin_loss)
+            )
+            name = f"{n_classes} classes, {type(margin_loss).__name__}"
+            for dtype, library in LIBRARIES.items():
+                order = "C" if dtype == "float32" else "F"
+                z, results = raw.astype(dtype, order=order), []
+                for n_threads in (1, 2):
+                    kernel = kernel_of(
+                        loss,
+                        labels,
+                        None,
+                        order=order,
+                        hessian_factor=2.0,
+                        threads=Threads(library, n_threads),
+                    )
+                    found[f"{name}, {dtype}, {n_threads} thread(s)"] = lambda k=kernel, z=z: k(z)
+                    results.append([array.copy() for array in kernel(z)])
+                assert all(map(np.array_equal, *results)), "threads changed a result"
+        os.environ[SWITCH] = "numpy"
+        kernel = kernel_of(loss, labels, None)
+        del os.environ[SWITCH]
+        found[f"{n_classes} classes, NumPy"] = lambda k=kernel, z=z: k(z)
+    source, target = np.ones((2, 2, n_numbers), np.float32)
+    found["copy of the same bytes (8 in, 8 out)"] = lambda: np.copyto(target, source)
     return found
+
+
+def earlier_calls(n_numbers: int) -> dict[str, Call]:
+    """Return the same for the checkout of 22e287c, in whose folder this runs."""
+    from focal_gbm.kernels.formula import Formula  # type: ignore[import-not-found]
+
+    from focal_gbm.kernels.compiled import Kernel  # type: ignore[attr-defined]
+    from focal_gbm.kernels.threads import Threads
+
+    found: dict[str, Call] = {}
+    for n_classes in (2, 3, 10):
+        labels, raw = rows_of(n_classes, n_numbers)
+        if n_classes == 2:
+            formula = Formula("sigmoid", [[GAMMA, GAMMA]], [[1.0, 1.0]], "logit")
+        else:
+            formula = Formula("softmax", [GAMMA] * n_classes, [1.0] * n_classes, "logit", hessian_factor=2.0)
+        for dtype, library in LIBRARIES.items():
+            order = "C" if dtype == "float32" else "F"
+            z = raw.astype(dtype, order=order)
+            out = [np.empty(raw.shape, np.float32, order=order) for _ in "gh"]
+            for n_threads in (1, 2):
+                kernel = Kernel(formula, labels, threads=Threads(library, n_threads))
+                name = f"{n_classes} classes, Focal, {dtype}, {n_threads} thread(s)"
+                found[name] = lambda k=kernel, z=z, out=out: k.gradient_hessian(z, *out)
+    return found
+
+
+def time_of(call: Call, n_numbers: int) -> float:
+    """Return nanoseconds per number."""
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) / n_numbers * 1e9
+
+
+def serve(n_numbers: int) -> None:
+    """Time every call once for every line that comes in: the process beside."""
+    found = earlier_calls(n_numbers)
+    for name in sys.stdin:
+        print(json.dumps(time_of(found[name.strip()], n_numbers)), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", help="a checkout of an earlier commit, with its compiled library")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--level", choices=LEVELS, default=level())
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.rows)
+        return
+    from _report import write
+
+    beside = None
+    if arguments.before:
+        command = [sys.executable, os.path.abspath(__file__), "--serve", "--rows", str(arguments.rows)]
+        beside = subprocess.Popen(
+            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.path.abspath(arguments.before)},
+        )  # fmt: skip
+    found = calls(arguments.rows)
+    now: dict[str, list[float]] = {name: [] for name in found}
+    before: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(arguments.rounds):
+        for name, call in found.items():
+            if beside is not None and "classes, Focal" in name:
+                assert beside.stdin is not None
+                assert beside.stdout is not None
+                print(name, file=beside.stdin, flush=True)
+                before[name].append(json.loads(beside.stdout.readline()))
+            now[name].append(time_of(call, arguments.rows))
+    if beside is not None:
+        assert beside.stdin is not None
+        beside.stdin.close()
+        beside.wait()
     rows = []
-    for n_classes in (2, 3, 10):
-        n_rows = arguments.rows // (1 if n_classes == 2 else n_classes)
-        numbers = n_rows * (1 if n_classes == 2 else n_classes)
-        running = contestants(n_classes, n_rows, arguments.level)
-        times: dict[str, list[float]] = {name: [] for name in running}
-        for _ in range(arguments.rounds):
-            for name, call in running.items():
-                started = time.perf_counter()
-                call()
-                times[name].append((time.perf_counter() - started) / numbers * 1e9)
-        print(f"\n{n_classes} classes, {n_rows} rows, γ={GAMMA:g}, {arguments.level}: ns a number\n")
-        for name, values in times.items():
-            low, median, high = np.percentile(values, [10, 50, 90]).round(2)
-            key = f"{n_classes} classes: {name}"
-            rows.append({"contestant": key, "ns": median, "p10": low, "p90": high})
-            print(f"{name:<48}{median:8.2f}  [{low:.2f}, {high:.2f}]")
-    command = f"kernel.py --rows {arguments.rows} --rounds {arguments.rounds} --level {arguments.level}"
-    write("kernel", command, rows)
+    print(f"{'ns per number':<44}{'now':>8}{'p10':>8}{'p90':>8}{'before':>8}{'quotient':>10}")
+    for name, values in now.items():
+        low, median, high = np.percentile(values, [10, 50, 90]).round(2)
+        row = {"contestant": name, "ns": median, "p10": low, "p90": high}
+        line = f"{name:<44}{median:>8.2f}{low:>8.2f}{high:>8.2f}"
+        if before[name]:
+            row["ns before"] = round(float(np.median(before[name])), 2)
+            row["now / before"] = round(median / row["ns before"], 3)
+            line += f"{row['ns before']:>8.2f}{row['now / before']:>10.2f}"
+        rows.append(row)
+        print(line)
+    write("kernel", f"kernel.py --rows {arguments.rows} --rounds {arguments.rounds}", rows)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Models of the logit link that leave the package: the largest difference of each tool from predict_proba.
+"""Claim: a saved model predicts the same probabilities in any tool that reads its file.
 
-pip install -e '.[serving]' && python benchmarks/leaving.py
+The largest difference of each tool from `predict_proba`, for two and three classes, of models that stopped
+early. Rows are float32, as ONNX compares values with thresholds in it. Writes results/leaving.json.
+
+    pip install -e '.[serving]' && python benchmarks/leaving.py [--rows 5000]
 """
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 import tempfile
 import warnings
@@ -17,8 +21,6 @@ import numpy as np
 import onnxmltools
 import onnxruntime
 import shap
-import skl2onnx
-import skops.io
 import tl2cgen
 import treelite
 import xgboost
@@ -26,26 +28,22 @@ from _report import write
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
-from focal_gbm.onnx import register_converters
-from focal_gbm.skops import TRUSTED_TYPES
 
-#: Rows in float32, as ONNX compares values with thresholds in it.
-N_ROWS, N_FEATURES = 5000, 8
+N_FEATURES = 8
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5000)
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of the converters' own imports and conversions
-    register_converters()
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(N_ROWS, N_FEATURES)).astype(np.float32)
-    z = X[:, 0] + 0.5 * X[:, 1] + rng.normal(size=N_ROWS)
+    X = rng.normal(size=(arguments.rows, N_FEATURES)).astype(np.float32)
+    z = X[:, 0] + 0.5 * X[:, 1] + rng.normal(size=len(X))
+    last = len(X) // 5
     rows = []
     for classes, y in (("two", (z > 2).astype(int)), ("many", np.digitize(z, [0.0, 2.0]))):
-        for library, model in (
-            ("XGBoost", FocalXGBClassifier(focal_link="logit", n_estimators=50, max_depth=4, n_jobs=1)),
-            ("LightGBM", FocalLGBMClassifier(focal_link="logit", n_estimators=50, verbose=-1, n_jobs=1)),
-        ):
-            model.fit(X, y)
+        for library, model in models(X[:-last], y[:-last], [(X[-last:], y[-last:])]).items():
             probability = model.predict_proba(X)
             for tool, predicted in tools(library, model, X, classes):
                 difference = float(np.abs(two_columns(predicted) - probability[: len(predicted)]).max())
@@ -54,16 +52,36 @@ def main() -> None:
     write("leaving", "leaving.py", rows)
 
 
+def models(X: np.ndarray, y: np.ndarray, eval_set: Any) -> dict[str, Any]:
+    """Return a model of each library that stopped long before its last round."""
+    common = {"n_estimators": 500, "learning_rate": 0.3, "n_jobs": 1}
+    xgb = FocalXGBClassifier(max_depth=4, early_stopping_rounds=20, **common)
+    lgb = FocalLGBMClassifier(num_leaves=15, verbose=-1, **common)
+    return {
+        "XGBoost": xgb.fit(X, y, eval_set=eval_set, verbose=False),
+        "LightGBM": lgb.fit(
+            X,
+            y,
+            eval_X=eval_set[0][0],
+            eval_y=eval_set[0][1],
+            callbacks=[lightgbm.early_stopping(20, verbose=False)],
+        ),
+    }
+
+
 def tools(library: str, model: Any, X: np.ndarray, classes: str) -> Iterator[tuple[str, Any]]:
-    booster = model.get_booster() if library == "XGBoost" else model.booster_
+    """Yield the name of each tool with its predictions, from the saved file alone."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
-        booster.save_model(path)
+        (model.get_booster() if library == "XGBoost" else model.booster_).save_model(path)
+        booster: Any
         if library == "XGBoost":
-            yield "booster.predict", xgboost.Booster(model_file=path).predict(xgboost.DMatrix(X))
+            booster = xgboost.Booster(model_file=path)
+            yield "the library alone", booster.predict(xgboost.DMatrix(X))
             loaded = treelite.frontend.from_xgboost(booster)
         else:
-            yield "booster.predict", lightgbm.Booster(model_file=path).predict(X)
+            booster = lightgbm.Booster(model_file=path)
+            yield "the library alone", booster.predict(X)
             loaded = treelite.frontend.from_lightgbm(booster)
         yield "treelite", treelite.gtil.predict(loaded, X)
         compiled = str(Path(folder) / "model.so")
@@ -73,24 +91,24 @@ def tools(library: str, model: Any, X: np.ndarray, classes: str) -> Iterator[tup
     convert: Callable[..., Any] = getattr(onnxmltools, f"convert_{library.lower()}")
     flat = {"zipmap": False} if library == "LightGBM" else {}
     inputs = [("input", FloatTensorType([None, X.shape[1]]))]
-    yield "ONNX, onnxmltools", of_onnx(convert(booster, initial_types=inputs, target_opset=15, **flat), X)
-    options = {"options": {"zipmap": False}, "target_opset": {"": 15, "ai.onnx.ml": 3}}
-    yield "ONNX, skl2onnx", of_onnx(skl2onnx.to_onnx(model, X[:1], **options), X)
-    yield "skops", skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES).predict_proba(X)
+    graph = convert(booster, initial_types=inputs, target_opset=15, **flat)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    yield "ONNX Runtime", session.run(None, {"input": X})[1]
     if classes == "two":
-        explanation = shap.TreeExplainer(model, X[:50], model_output="probability")(X[:500])
+        explanation = shap.TreeExplainer(booster, X[:50], model_output="probability")(X[:500])
         yield "SHAP in probabilities", explanation.values.sum(axis=1) + explanation.base_values
         with sqlite3.connect(":memory:") as database:
             database.execute("CREATE TABLE log_odds (id INTEGER, raw REAL)")
-            raw = model.decision_function(X).astype(float).tolist()
+            raw = logit_of(model, X).astype(float).tolist()
             database.executemany("INSERT INTO log_odds VALUES (?, ?)", enumerate(raw))
             query = "SELECT 1 / (1 + EXP(-raw)) FROM log_odds ORDER BY id"
             yield "SQL", np.array(database.execute(query).fetchall())
 
 
-def of_onnx(graph: Any, X: np.ndarray) -> Any:
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: X})[1]
+def logit_of(model: Any, X: np.ndarray) -> np.ndarray:
+    """Return raw predictions."""
+    is_xgboost = hasattr(model, "get_booster")
+    return np.asarray(model.predict(X, **{"output_margin" if is_xgboost else "raw_score": True}))
 
 
 def two_columns(predicted: Any) -> np.ndarray:

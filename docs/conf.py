@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_gallery.gen_gallery",
     "formulas",  # docs/formulas.py
-    "tables",  # docs/tables.py
+    "result_tables",  # docs/result_tables.py
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
@@ -41,6 +41,7 @@ autodoc_default_options = {  # scikit-learn writes these, with links into its ow
 }
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False
+suppress_warnings = ["ref.python"]  # `classes_` is an attribute of several estimators
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],

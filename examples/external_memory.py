@@ -4,9 +4,8 @@
     python examples/external_memory.py xgboost FOLDER                  # trains, prints peak memory
     python examples/external_memory.py lightgbm FOLDER
 
-The three steps are always the same: one pass over the labels counts the classes; α, the start and the scale
-follow from the counts; the library's own training function reads the rows batch by batch. A batch is one row
-group of a Parquet file.
+The library reads the rows batch by batch; a batch is one row group of a Parquet file. Classes are counted by
+`focal_gbm.xgboost.train` and `focal_gbm.lightgbm.train`, and the saved model stands alone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from focal_gbm import BinaryFocalLoss, ClassCounts, FocalLGBMObjective, FocalXGBObjective
+import focal_gbm.lightgbm
+import focal_gbm.xgboost
 
 N_FEATURES = 20
 ROWS_A_GROUP = 250_000
@@ -87,15 +87,8 @@ class Groups:
         columns = file.read_row_group(group, columns=self.features)
         return np.column_stack([columns[name].to_numpy() for name in self.features])
 
-    def all_labels(self) -> Iterator[np.ndarray]:
-        """Yield the labels of every group."""
-        for i in range(len(self)):
-            print(f"\rcounting labels: group {i + 1} of {len(self)}", end="", flush=True)
-            yield self.labels(i)
-        print()
 
-
-def train_xgboost(groups: Groups, counts: ClassCounts, rounds: int, cache: str) -> np.ndarray:
+def train_xgboost(groups: Groups, rounds: int, cache: str) -> np.ndarray:
     """Train with binned pages on disk; return the probabilities of the first group's rows."""
     import xgboost
 
@@ -109,7 +102,7 @@ def train_xgboost(groups: Groups, counts: ClassCounts, rounds: int, cache: str) 
         def next(self, input_data: Callable[..., Any]) -> bool:
             if self._next == len(groups):
                 return False
-            input_data(data=groups.rows(self._next), label=counts.encode(groups.labels(self._next)))
+            input_data(data=groups.rows(self._next), label=groups.labels(self._next))
             self._next += 1
             print(f"\rbinning: group {self._next} of {len(groups)}", end="", flush=True)
             return True
@@ -124,25 +117,16 @@ def train_xgboost(groups: Groups, counts: ClassCounts, rounds: int, cache: str) 
             print(f"\rround {epoch + 1} of {rounds}", end="", flush=True)
             return False
 
-    objective = counts.objective(FocalXGBObjective, gamma=2.0, alpha="balanced")
     data = xgboost.ExtMemQuantileDMatrix(Batches(), max_bin=256)
     print()
-    params = {
-        "objective": "binary:logistic",
-        "base_score": counts.base_score(objective.loss),
-        "disable_default_eval_metric": 1,
-        "tree_method": "hist",
-        "max_depth": 6,
-    }
-    booster = xgboost.train(params, data, rounds, obj=objective, callbacks=[Progress()])
+    params = {"tree_method": "hist", "max_depth": 6}
+    booster = focal_gbm.xgboost.train(params, data, rounds, gamma=1.0, callbacks=[Progress()])
     print()
-    booster.save_model(Path(cache) / "model.ubj")  # stands alone: base_score is in the file
-    raw = booster.inplace_predict(groups.rows(0), predict_type="margin")
-    print(f"focal loss of the first group {loss_of(objective.loss, groups, counts, raw):.5f}")
-    return objective.loss.link.inverse(raw)
+    booster.save_model(Path(cache) / "model.ubj")
+    return booster.inplace_predict(groups.rows(0))
 
 
-def train_lightgbm(groups: Groups, counts: ClassCounts, rounds: int, cache: str) -> np.ndarray:
+def train_lightgbm(groups: Groups, rounds: int, cache: str) -> np.ndarray:
     """Train on binned rows in memory, a byte a value, read through Sequences; return as above."""
     import lightgbm
 
@@ -167,33 +151,13 @@ def train_lightgbm(groups: Groups, counts: ClassCounts, rounds: int, cache: str)
     def progress(env: Any) -> None:
         print(f"\rround {env.iteration + 1} of {rounds}", end="", flush=True)
 
-    objective = counts.objective(FocalLGBMObjective, gamma=2.0, alpha="balanced")
-    start = counts.start(objective.loss)
-    labels = np.empty(groups.n_rows, dtype=np.float32)
-    end = 0
-    for i in range(len(groups)):
-        codes = counts.encode(groups.labels(i))
-        labels[end : end + len(codes)] = codes
-        end += len(codes)
-    params = {"objective": objective, "verbose": -1, "max_bin": 255, "num_leaves": 63}
-    data = lightgbm.Dataset(
-        [Group(i) for i in range(len(groups))],
-        labels,
-        init_score=np.full(len(labels), start),
-        params={"max_bin": 255, "verbose": -1},
-    ).construct()
+    params = {"max_bin": 255, "num_leaves": 63, "verbose": -1}
+    labels = np.concatenate([groups.labels(i) for i in range(len(groups))])
+    data = lightgbm.Dataset([Group(i) for i in range(len(groups))], labels, params=params).construct()
     print()
-    booster = lightgbm.train(params, data, rounds, callbacks=[progress])
+    booster = focal_gbm.lightgbm.train(params, data, rounds, gamma=1.0, callbacks=[progress])
     print()
-    # LightGBM does not store init_score: without it the scores are off by the start
-    raw = booster.predict(groups.rows(0), raw_score=True) + start
-    print(f"focal loss of the first group {loss_of(objective.loss, groups, counts, raw):.5f}")
-    return objective.loss.link.inverse(raw)
-
-
-def loss_of(loss: BinaryFocalLoss, groups: Groups, counts: ClassCounts, raw: np.ndarray) -> float:
-    """Return the mean focal loss of the first group."""
-    return float(loss.loss(counts.encode(groups.labels(0)), raw).mean())
+    return booster.predict(groups.rows(0))
 
 
 def main() -> None:
@@ -209,11 +173,9 @@ def main() -> None:
         return
     started = time.perf_counter()
     groups = Groups(arguments.folder)
-    counts = ClassCounts.of_chunks(groups.all_labels())
-    print(dict(zip(counts.classes.tolist(), counts.counts.tolist(), strict=True)))
     train = {"xgboost": train_xgboost, "lightgbm": train_lightgbm}[arguments.command]
     with tempfile.TemporaryDirectory(prefix="pages-", dir=arguments.folder) as cache:
-        probability = train(groups, counts, arguments.rounds, cache)
+        probability = train(groups, arguments.rounds, cache)
     observed = groups.labels(0).mean()
     print(f"P(fraud), mean of the first group {probability.mean():.4f}, observed {observed:.4f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB

@@ -1,8 +1,8 @@
 r"""Make a table as a payment service has it: times, customers, amounts, and fraud that drifts.
 
     python examples/make_payments.py payments.csv
-    focal-gbm compare payments.csv --target fraud --time when --group customer --top 1% \
-        --cost-fp 5 --cost-fn amount --html report.html
+    focal-gbm compare payments.csv --target fraud --time when --group customer \
+        --cost-fp 5 --cost-fn amount --html payments.html
 
 Nothing here is real. Fraud depends on the amount, the hour, the age of the account and the country; its share
 grows over the year, and in the second half it moves to the small hours and to larger amounts (drift). A tenth

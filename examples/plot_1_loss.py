@@ -2,35 +2,20 @@ r"""
 What focal loss does to a row
 =============================
 
-The loss multiplies the log loss by :math:`(1 - p_t)^\gamma`: rows that are already right weigh less. These
-are figure 1 of the paper, and the two derivatives that a boosting library is handed.
+A booster predicts log-odds. Here are the loss of a row, its gradient, and the weight w of the gradient
+:math:`w(\eta)\,(\eta - y)`, where η is the probability of class 1.
 """
 
 import matplotlib.pyplot as plt
 
-from focal_gbm import FocalLossDisplay
+from focal_gbm import FocalLossDisplay, Poly1Focal
 
-figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-display = FocalLossDisplay.from_gammas([0, 0.5, 1, 2, 5], ax=axes[0])
-display.plot(axes[1], quantity="gradient")
-display.plot(axes[2], quantity="hessian")
+FocalLossDisplay.from_gammas([0, 0.5, 1, 2, 5])
 plt.show()
 
 # %%
-# The gradient of a row that is very wrong is *larger* than that of the log loss, up to a :math:`p_t` of 0.42
-# for γ=0.5, of 0.2 for γ=5; that of a row that is right vanishes sooner. The Hessian dips below zero on the
-# far left: a Newton step there would go the wrong way. The estimators never start there, and by default hand
-# over a floored Hessian. Against the margin the dip is easier to see:
+# The log loss has a weight of 1 throughout. Up to γ=2 the weights are near it; γ=5 gives little weight to
+# rows of medium probability. Any other loss is drawn the same way:
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-exact = FocalLossDisplay.from_gammas(
-    [0, 1, 2], quantity="hessian", against="margin", ax=axes[0], name="exact"
-)
-FocalLossDisplay.from_gammas(
-    [0, 1, 2], hessian="floored", quantity="hessian", against="margin", ax=axes[1], name="floored"
-)
+FocalLossDisplay.from_gammas([0, 1, Poly1Focal(gamma=1.0, epsilon=1.0)])
 plt.show()
-
-# %%
-# Two classes or many make no difference: softmax focal loss is the same function of one number, the margin of
-# the true class.

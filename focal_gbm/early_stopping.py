@@ -75,8 +75,8 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
 
     Notes
     -----
-    All rows get as many rounds as the part did. More rounds, in proportion to the rows, made models
-    worse (benchmarks/last_fit.py).
+    The last fit takes as many rounds as were found, although it has more rows: more rounds, in proportion
+    to the rows, are no better on average (benchmarks/last_fit.py).
 
     LightGBM prints what its parameter `verbose` says. XGBoost prints its evaluations if `fit` is given
     `verbose=True`, or a number to print every so many rounds.
@@ -97,7 +97,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     True
     """
 
-    # `fit` hands both on: who wants them is for `estimator` and `validation` to say
+    # `fit` passes both on: `estimator` and `validation` say which of them they request
     __metadata_request__fit: ClassVar = {"sample_weight": UNUSED, "groups": UNUSED}
 
     def __init__(

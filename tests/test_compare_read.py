@@ -1,157 +1,391 @@
-"""Files: what does not parse is refused by row and column, and everything else stays as it is written."""
+"""Files and columns: every way to write a quantity is read right through an option, or refused with it."""
 
+import datetime
+import decimal
 import gzip
+import shlex
+from shlex import quote
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from focal_gbm.compare import TableError, read_frame
+from focal_gbm.compare import Reading, TableError, read_frame
+from focal_gbm.compare.columns import Refused, as_spans, begins_as_number, read_column, refuse
+from focal_gbm.compare.table import prepare
 
-GOOD = "age,city,label\n" + "".join(
-    f"{20 + i},{'ab'[i % 2]},{'yes' if i < 12 else 'no'}\n" for i in range(40)
-)
+ROWS = 60
+VALUES = np.random.default_rng(0).lognormal(7, 2, ROWS).round(2) + 1000.25
+SWAP = str.maketrans(",.", ".,")
+SPANS = VALUES.round() * 37
 
 
-def written(tmp_path, text, name="table.csv", encoding="utf-8"):
-    path = tmp_path / name
-    path.write_bytes(text.encode(encoding))
+def hms(seconds):
+    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
+
+
+#: How a quantity is written, and the option that reads it; None where it is refused.
+WAYS = {
+    "plain": (lambda v: f"{v:.2f}", ""),
+    "plus": (lambda v: f"+{v:.2f}", ""),
+    "power of ten": (lambda v: f"{v:.10e}", ""),
+    "blanks around": (lambda v: f"  {v:.2f} ", ""),
+    "decimal comma": (lambda v: f"{v:.2f}".replace(".", ","), "--decimal ,"),
+    "power of ten, comma": (lambda v: f"{v:.10E}".replace(".", ","), "--decimal ,"),
+    "thousands, point": (lambda v: f"{v:,.2f}", "--thousands ,"),
+    "thousands, comma": (lambda v: f"{v:,.2f}".translate(SWAP), "--decimal , --thousands ."),
+    "blanks, comma": (lambda v: f"{v:,.2f}".translate(SWAP).replace(".", " "), "--decimal , --thousands ' '"),
+    "narrow blanks": (lambda v: f"{v:,.2f}".replace(",", "\u202f"), "--thousands ' '"),
+    "apostrophes": (lambda v: f"{v:,.2f}".replace(",", "'"), '--thousands "\'"'),
+    "pandas' spans": (lambda v: str(pd.Timedelta(seconds=round(v) * 37)), "--numeric q"),
+    "hours and minutes": (lambda v: f"{round(v) * 37 // 60}m {round(v) * 37 % 60}s", "--numeric q"),
+    "ISO spans": (lambda v: f"PT{round(v) * 37}S", "--numeric q"),
+    "a clock": (lambda v: hms(round(v) * 37), "--numeric q"),
+    "minutes, seconds": (lambda v: f"{int(v // 60)}:{int(v % 60):02d}", None),
+    "dollars": (lambda v: f"${v:,.2f}", None),
+    "minus dollars": (lambda v: f"-${v:.2f}", None),
+    "US dollars": (lambda v: f"US$ {v:.2f}", None),
+    "euros": (lambda v: f"{v:.2f} €", None),
+    "euros before": (lambda v: f"€{v / 1e3:.4f}M", None),
+    "code of a currency": (lambda v: f"CHF {v:,.2f}", None),
+    "code behind": (lambda v: f"{v:.2f} EUR", None),
+    "rupees": (lambda v: f"Rs. {v:.2f}", None),
+    "percent": (lambda v: f"{v:.2f}%", None),
+    "unit": (lambda v: f"{v:.2f} kg", None),
+    "unit without a blank": (lambda v: f"{v:.2f}km/h", None),
+    "thousands as k": (lambda v: f"{v:.2f}k", None),
+    "brackets": (lambda v: f"({v:.2f})", None),
+    "minus of typesetters": (lambda v: f"\N{MINUS SIGN}{v:.2f}", None),
+    "minus behind": (lambda v: f"{v:.2f}-", None),
+    "or more": (lambda v: f"{int(v):,}+", None),
+    "10+ years": (lambda v: f"{int(v)}+ years", None),
+    "36 months": (lambda v: f"{int(v)} months", None),
+    "a range": (lambda v: f"{int(v)}-{int(v) + 9}", None),
+    "an interval": (lambda v: f"[{int(v)}, {int(v) + 9})", None),
+    "below": (lambda v: f"<{v:.2f}", None),
+    "< 1 year": (lambda v: f"< {int(v)} years", None),
+    "at least": (lambda v: f"≥ {v:.2f}", None),
+    "about": (lambda v: f"~{v:.2f}", None),
+    "feet and inches": (lambda v: f"{int(v)}'{int(v) % 12}\"", None),
+    "a fraction": (lambda v: f"{int(v)}/7", None),
+    "a half": (lambda v: f"{'½¼¾⅛'[int(v) % 4]} of {int(v)}", None),
+    "underscores": (lambda v: f"{int(v):_}", None),
+    "hexadecimal": (lambda v: hex(int(v)), None),
+    "full width": (lambda v: str(int(v)).translate({48 + i: 0xFF10 + i for i in range(10)}), None),
+    "times a power": (lambda v: f"{v / 1000:.4f}×10³", None),
+    "numbered": (lambda v: f"#{int(v)}", None),
+    "ordinals": (lambda v: f"{int(v)}th", None),
+    "a year and a month": (lambda v: f"{1990 + int(v) % 30}-{1 + int(v) % 12:02d}", "--date-format %Y-%m"),
+    "days first": (lambda v: f"{13 + int(v) % 15}.03.{1990 + int(v) % 30}", "--date-format %d.%m.%Y"),
+    "words before": (lambda v: f"approx. {v:.2f}", "note"),
+    "weeks": (lambda v: f"week {int(v)}", "note"),
+}
+
+
+def frame_of(values, **more):
+    y = np.where(np.random.default_rng(1).random(len(values)) < 0.3, "yes", "no")
+    return pd.DataFrame({"q": values, "x": np.random.default_rng(2).normal(size=len(values)), "y": y, **more})
+
+
+def written(frame, path, kind):
+    path = path / f"t.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
     return path
+
+
+def options_of(text):
+    """Return the options of a line that could be pasted, as `Reading` takes them."""
+    found, words = {}, shlex.split(text)
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        name = option[2:].replace("-", "_")
+        found[name] = value if name in ("decimal", "thousands") else [*found.get(name, []), value]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_quantity_is_read_right_or_refused_with_the_option(tmp_path, way, kind):
+    write, option = WAYS[way]
+    frame = read_frame(written(frame_of([write(value) for value in VALUES]), tmp_path, kind))
+    if option == "note":
+        table = prepare(frame, "y", keep=["q"])
+        assert table.X.dtypes.iloc[0] == "category"
+        table = prepare(frame.assign(q=frame.q[:5].tolist() * 12), "y")
+        assert any("texts with digits are names without an order" in note for note in table.notes)
+        return
+    if option == "":
+        np.testing.assert_allclose(prepare(frame, "y").X["f0"], VALUES, rtol=1e-8)
+        return
+    with pytest.raises(TableError, match=r"begin as numbers do and are none") as refused:
+        prepare(frame, "y")
+    line = next(line for line in str(refused.value).splitlines() if line.startswith("  'q', row "))
+    assert repr(frame.q.iloc[int(line.split()[2].rstrip(":")) - 1]) in line
+    paste = str(refused.value).rpartition("ready to paste: ")[2]
+    if option is None:
+        assert paste == "--categorical q"
+        assert prepare(frame, "y", reading=Reading(**options_of(paste))).X.dtypes.iloc[0] == "category"
+        with pytest.raises(TableError, match=r"row 1, column 'q' \(--numeric\): .* is no number"):
+            prepare(frame, "y", reading=Reading(numeric=["q"]))
+        assert prepare(frame, "y", drop=["q"]).columns == ("x",)
+        return
+    assert paste == option
+    found = read_column(frame.q, Reading(**options_of(paste))).values
+    if option.startswith("--numeric"):
+        np.testing.assert_allclose(found, SPANS / 86400, rtol=1e-8)
+    elif option.startswith("--date"):
+        form = option.split()[1]
+        days = pd.Series([datetime.datetime.strptime(one, form) for one in frame.q])
+        np.testing.assert_allclose(found, (days - days.min()).dt.days)
+    else:
+        np.testing.assert_allclose(found, VALUES, rtol=1e-8)
+
+
+def test_one_error_names_all_columns_and_its_options_read_them():
+    term = ["36 months", "60 months"] * 30
+    span = ["2h 10m", "45m"] * 30
+    money = ["1,234.50", "7.25"] * 30
+    frame = frame_of(term, span=span, money=money, odd=["10-15", "16-20", "x y"] * 20)
+    frame = frame.rename(columns={"q": "loan term"})
+    with pytest.raises(TableError) as refused:
+        prepare(frame, "y")
+    text = str(refused.value)
+    for name in ("loan term", "span", "money", "odd"):
+        assert f"  {name!r}, row 1: " in text
+    paste = text.rpartition("ready to paste: ")[2]
+    assert paste == "--categorical 'loan term' --numeric span --thousands , --categorical odd"
+    table = prepare(frame, "y", reading=Reading(**options_of(paste)), keep=["span"])
+    assert [kind.name for kind in table.X.dtypes] == ["category", "float64", "float64", "float64", "category"]
+
+
+@pytest.mark.parametrize(("text", "comma", "point"), [("1,234", 1.234, 1234.0), ("12,345", 12.345, 12345.0)])
+def test_what_can_be_read_in_two_ways_is_not_chosen(text, comma, point):
+    frame = frame_of([text, "7"] * 30)
+    with pytest.raises(TableError) as refused:
+        prepare(frame, "y")
+    assert "--decimal , or --thousands ,, which differ" in str(refused.value)
+    assert "ready to paste" not in str(refused.value)
+    assert read_column(frame.q, Reading(decimal=",")).values[0] == comma
+    assert read_column(frame.q, Reading(thousands=",")).values[0] == point
+    days = frame_of(["03/04/2024", "05/07/2024"] * 30)
+    with pytest.raises(TableError, match=r"--date-format %d/%m/%Y or --date-format %m/%d/%Y, which differ"):
+        prepare(days, "y")
+
+
+def test_no_column_tells_how_another_is_read():
+    """An address, or a column with decimal commas, changes nothing elsewhere."""
+    frame = frame_of([f"196.86{i}" for i in range(10)] * 6, address=["192.168.100.200", "10.0.0.1"] * 30)
+    table = prepare(frame, "y", reading=Reading(categorical=["address"]))
+    assert table.X["f0"][:2].tolist() == [196.86, 196.861]
+
+
+def test_signs_that_were_said_are_strict():
+    frame = frame_of(["1.5", "2.5"] * 30)
+    with pytest.raises(TableError, match=r"'q', row 1: '1\.5'   --decimal \."):
+        prepare(frame, "y", reading=Reading(decimal=","))
+    for wrong in ({"decimal": ",", "thousands": ","}, {"decimal": "ab"}, {"thousands": "5"}):
+        with pytest.raises(TableError, match=r"must be two characters, no digit, letter or sign, got"):
+            Reading(**wrong)
+    with pytest.raises(TableError, match=r"'q' cannot be --numeric and --categorical"):
+        Reading(numeric=["q"], categorical=["q"])
+
+
+@pytest.mark.parametrize("strays", [["few"], ["few", "many", "-"]])
+def test_words_among_numbers_are_refused_with_their_row(strays):
+    values = ["1", "2", "2.5", "4", "5", "6", "7", *strays] * 10
+    frame = frame_of(values)
+    with pytest.raises(TableError, match=rf"'q', row 8: '{strays[0]}'") as refused:
+        prepare(frame, "y")
+    paste = str(refused.value).rpartition("ready to paste: ")[2]
+    assert paste == " ".join(f"--na {quote(one)}" for one in strays)
+    numbers = prepare(frame, "y", reading=Reading(**options_of(paste))).X["f0"]
+    assert numbers.isna().sum() == 10 * len(strays)
+    with pytest.raises(TableError, match=r"row 8, column 'q' \(--numeric\): 'few' is no number"):
+        prepare(frame, "y", reading=Reading(numeric=["q"]))
+
+
+def test_a_plain_number_is_no_span():
+    """pandas.to_timedelta takes "12" for nanoseconds, and "2000-11" for a span."""
+    assert np.isnan(as_spans(pd.Series(["12", "2000-11", "1,5"]))).all()
+    with pytest.raises(TableError, match=r"row 1, column 'q' \(--numeric\): '2h' is no number and no span"):
+        read_column(pd.Series(["2h", "12"], name="q"), Reading(numeric=["q"]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["red", "green"], ["V27", "250.1", "E8", "F1"], ["a", "b", "5"], ["Q1", "Q2"], ["Ärger", "naïve"],
+     ["$tock", "€uro"], ["yes", "no"], ["PT", "P2"], ["B12", "C000123"]],
+)  # fmt: skip
+def test_names_are_categories(values):
+    found = read_column(pd.Series([*values, None] * 20, name="q"), Reading())
+    assert found.kind == "category"
+    assert found.values.nunique() == len(values)
+    assert found.values.isna().sum() == 20
+
+
+def test_more_than_half_of_the_values_or_of_the_rows_decide():
+    by_value = ["none"] * 60 + [f"{i} kg" for i in range(5)]
+    by_row = ["5 kg"] * 60 + [*"abcdefg"]
+    for values in (by_value, by_row):
+        assert isinstance(read_column(pd.Series(values, name="q"), Reading()), Refused)
+    refuse([])
+    assert not begins_as_number("")
+
+
+def test_texts_that_pandas_reads_alone():
+    for values, expected in [
+        (["True", "false"], [1.0, 0.0]), (["TRUE", " FALSE "], [1.0, 0.0]), (["01", "7"], [1.0, 7.0]),
+        (["1e3", "-.5"], [1000.0, -0.5]), ([1, "2.5"], [1.0, 2.5]),
+    ]:  # fmt: skip
+        found = read_column(pd.Series(values, name="q", dtype="object"), Reading())
+        assert (found.kind, found.values.tolist()) == ("number", expected)
+    assert read_column(pd.Series(["01234", "10115"], name="zip"), Reading()).example == "01234"
+
+
+#: Days since the first, however they are written or stored.
+DAYS = pd.date_range("2023-11-20 08:15", periods=40, freq="31h")
+
+
+@pytest.mark.parametrize(
+    ("form", "is_iso"),
+    [
+        ("%Y-%m-%d", True), ("%Y-%m-%d %H:%M", True), ("%Y-%m-%dT%H:%M:%SZ", True), ("%d.%m.%Y", False),
+        ("%d/%m/%Y %H:%M", False), ("%m/%d/%Y %I:%M %p", False), ("%d-%b-%Y", False),
+        ("%b %d, %Y", False), ("%Y/%m/%d", False), ("%Y%m%d %H", False),
+    ],
+)  # fmt: skip
+def test_dates_are_days_since_the_first(form, is_iso):
+    texts = pd.Series(DAYS.strftime(form), name="when")
+    expected = pd.to_datetime(texts, format=form)
+    found = read_column(texts, Reading(date_format=[] if is_iso else ["%Y", form]))
+    assert found.kind == "time"
+    np.testing.assert_allclose(found.values, (expected - expected.min()).dt.total_seconds() / 86400)
+
+
+def test_dates_of_any_year_and_resolution(tmp_path):
+    """9999-12-31 stands for "for ever", and is out of the nanoseconds of pandas 2."""
+    texts = ["2024-01-01", "9999-12-31", "0001-01-01", None]
+    span = float((datetime.date(9999, 12, 31) - datetime.date(1, 1, 1)).days)
+    stored = np.array(texts[:3], "datetime64[s]")
+    for column in (
+        pd.Series(texts), pd.Series(stored),
+        pd.Series([datetime.date.fromisoformat(one) for one in texts[:3]]),
+        pd.Series([datetime.datetime.fromisoformat(one) for one in texts[:3]], dtype="object"),
+    ):  # fmt: skip
+        found = read_column(column.rename("until"), Reading())
+        assert (found.kind, found.values.max(), found.values.min()) == ("time", span, 0.0)
+        assert found.values[0] == span - (datetime.date(9999, 12, 31) - datetime.date(2024, 1, 1)).days
+    frame = pd.DataFrame({"until": stored, "y": [1, 2, 3]})
+    for kind in ("csv", "parquet"):
+        read = read_frame(written(frame, tmp_path, kind))
+        assert read_column(read.until, Reading()).values.max() == span
+
+
+def test_types_that_are_no_texts():
+    quarter = pd.Timedelta(hours=6)
+    for values, kind, expected in [
+        ([True, False], "number", [1, 0]), ([1, 2], "number", [1, 2]), ([2**63, 1], "number", [2.0**63, 1]),
+        ([decimal.Decimal("0.25"), None], "number", [0.25, np.nan]), ([None, None], "number", [np.nan] * 2),
+        (pd.array([None, 3], dtype="Int64"), "number", [np.nan, 3]), ([datetime.time(6)], "time", [0.25]),
+        (pd.array([True, None], dtype="boolean"), "number", [1, np.nan]), ([quarter], "time", [0.25]),
+        (np.array([1.5, np.nan], np.float32), "number", [1.5, np.nan]),
+        (pd.date_range("2024-01-01", periods=2, tz="Europe/Berlin"), "time", [0, 1]),
+    ]:  # fmt: skip
+        found = read_column(pd.Series(values, name="q"), Reading())
+        assert found.kind == kind
+        np.testing.assert_array_equal(found.values, np.array(expected, float))
+    codes = read_column(pd.Series([7, 7, 9], name="q"), Reading(categorical=["q"]))
+    assert (codes.kind, codes.values.cat.codes.tolist()) == ("category", [0, 0, 1])
+    kinds = pd.Categorical(["10+ years", None, "b"], ["z", "b", "10+ years"])
+    declared = read_column(pd.Series(kinds), Reading())
+    assert (declared.kind, declared.values.cat.codes.tolist()) == ("category", [1, -1, 0])
+    numeric = read_column(pd.Series(pd.Categorical(["2", "1"]), name="q"), Reading(numeric=["q"]))
+    assert numeric.values.tolist() == [2.0, 1.0]
+    for values in ([[1]], [b"x"], [{"a": 1}, 5], [1j, "x", ()]):
+        with pytest.raises(TableError, match=r"'q' holds neither numbers nor texts nor times \(--drop q\)"):
+            read_column(pd.Series(values, name="q"), Reading())
+
+
+# Files
+
+
+GOOD = "age,city,label\n" + "".join(f"{20 + i},{'ab'[i % 2]},{'yes' if i < 9 else 'no'}\n" for i in range(40))
+
+
+def file(tmp_path, text, name="table.csv", encoding="utf-8"):
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding) if isinstance(text, str) else text)
+    return path
+
+
+def test_one_table_in_every_format(tmp_path):
+    expected = read_frame(file(tmp_path, GOOD)).astype("object")
+    expected.to_parquet(tmp_path / "table.parquet")
+    tabs = GOOD.replace(",", "\t")
+    ways = {
+        "marked.csv": (GOOD, {}, "utf-8-sig"), "semi.csv": (GOOD.replace(",", ";"), {"sep": ";"}, "utf-8"),
+        "tabs.tsv": (tabs, {}, "utf-8"), "tabs.csv": (tabs, {"sep": "tab"}, "utf-8"),
+        "spaces.csv": (GOOD.replace(",", " , "), {}, "utf-8"),
+        "windows.csv": (GOOD.replace("\n", "\r\n"), {}, "utf-16"),
+        "table.csv.gz": (gzip.compress(GOOD.encode()), {}, "utf-8"),
+        "two lines.csv": ("a\nb,c\n" + GOOD, {"skip": 2}, "utf-8"),
+    }  # fmt: skip
+    for name, (text, how, encoding) in ways.items():
+        of = {"encoding": encoding} if encoding == "utf-16" else {}
+        found = read_frame(file(tmp_path, text, name, encoding), **how, **of).astype("object")
+        pd.testing.assert_frame_equal(found, expected)
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "table.parquet").astype("object"), expected)
+    found = read_frame(file(tmp_path, GOOD.partition("\n")[2], "body.csv"), header=False)
+    assert (list(found.columns), len(found)) == (["f0", "f1", "f2"], 40)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"is empty: the first line must name the columns"),
-        ("a,b\n", r"has no rows below its header"),
-        ("a,b,a\n1,2,3\n", r"has 2 columns of the name 'a'"),
-        (
-            "a,b,y\n1,2,0\n\n1,2\n",
-            r"row 2 \(line 4 of the file\): it has 2 values, but the header names 3 columns, and ends before "
-            r"column 'y'",
-        ),
-        (
-            "a,b\n1,2\n1,2,oops\n",
-            r"row 2 \(line 3 of the file\): it has 3 values.*'oops' comes after the last",
-        ),
+        ("", r"cannot be read: Empty CSV file"), ("a,b\n", r"has no rows"),
+        ("a,b,y\n1,2,0\n1,2\n", r"cannot be read: .*Row #3: Expected 3 columns, got 2: 1,2"),
+        ("a,b\n1,2\n1,2,oops\n", r"Row #3: Expected 2 columns, got 3"),
+        ("a;b\n1;2\n", r"has one column, 'a;b': say what separates values \(--sep ';'\)"),
+        ("a\tb\n1\t2\n", r"\(--sep tab\)"), ("a,b\nJos\xe9,1\n".encode("latin-1"), r"--encoding: cp1252"),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_does_not_parse(tmp_path, text, message):
     with pytest.raises(TableError, match=message):
-        read_frame(written(tmp_path, text))
-
-
-def test_bytes_of_another_encoding_are_named_and_can_be_read(tmp_path):
-    path = written(tmp_path, "name,y\nok,0\nJosé,1\n", encoding="latin-1")
-    with pytest.raises(TableError, match=r"row 2, column 'name': 'Jos�' is not utf-8"):
-        read_frame(path)
-    assert read_frame(path, encoding="latin-1").loc[1, "name"] == "José"
-    with pytest.raises(TableError, match=r"encoding must be one that Python knows, got 'klingon'"):
-        read_frame(path, encoding="klingon")
+        read_frame(file(tmp_path, text))
 
 
 def test_files_that_are_none(tmp_path):
-    with pytest.raises(TableError, match="does not exist"):
-        read_frame(tmp_path / "nowhere.csv")
-    with pytest.raises(TableError, match=r"must end in one of \.csv"):
-        read_frame(written(tmp_path, GOOD, "table.xlsx"))
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(TableError, match="is not a file"):
-        read_frame(tmp_path / "folder.csv")
-    for name in ("broken.csv.gz", "broken.parquet"):
+    for name, of in (("nowhere.csv", None), ("broken.csv.gz", "x"), ("broken.parquet", "not what it says")):
+        path = tmp_path / name if of is None else file(tmp_path, of, name)
         with pytest.raises(TableError, match=f"{name} cannot be read"):
-            read_frame(written(tmp_path, "not what it says", name))
-    cut = tmp_path / "cut.csv.gz"
-    cut.write_bytes(gzip.compress(GOOD.encode() * 50)[:-20])
-    with pytest.raises(TableError, match=r"cut\.csv\.gz cannot be read"):
-        read_frame(cut)
+            read_frame(path)
+    path = file(tmp_path, "n\nJos\xe9\n", encoding="cp1252")
+    for how in ({"sep": ";;"}, {"encoding": "klingon"}):
+        with pytest.raises(TableError, match=r"table\.csv cannot be read"):
+            read_frame(path, **how)
+    assert read_frame(path, encoding="cp1252").n[0] == "Jos\xe9"
 
 
-def test_one_table_in_every_format(tmp_path):
-    expected = read_frame(written(tmp_path, GOOD))
-    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(GOOD.encode()))
-    expected.to_parquet(tmp_path / "table.parquet")
-    others = [
-        written(tmp_path, "\ufeff" + GOOD, "marked.csv"),
-        written(tmp_path, GOOD.replace(",", ";"), "semicolons.csv"),
-        written(tmp_path, GOOD.replace(",", "\t"), "tabs.tsv"),
-        written(tmp_path, GOOD.replace(",", ", "), "spaces.csv"),
-        written(tmp_path, GOOD.replace("\n", "\r\n"), "windows.csv"),
-        tmp_path / "table.csv.gz",
-        tmp_path / "table.parquet",
-    ]
-    for path in others:
-        # every value as it is written, so that what differs in blanks only can be told
-        stripped = read_frame(path).apply(lambda column: column.str.strip())
-        pd.testing.assert_frame_equal(stripped.astype("object"), expected.astype("object"))
+def test_missing_values_and_classes_of_their_names(tmp_path):
+    path = file(tmp_path, "a,b\n1, ?\nNA,None\n,x\n")
+    assert read_frame(path).isna().sum().tolist() == [2, 2]
+    assert read_frame(path, na_only=True).isna().sum().tolist() == [1, 0]
 
 
-def test_missing_values_are_found(tmp_path):
-    frame = read_frame(written(tmp_path, "a,b\n1,?\nNA,x\nnone at all,x\n"), missing=["none at all"])
-    assert frame.isna().sum().tolist() == [2, 1]
-    # NA is a name, and a column of countries has it
-    frame = read_frame(written(tmp_path, "a,b\nNA,None\n,x\n-,x\n"), missing=["-"], only_missing=True)
-    assert frame.isna().sum().tolist() == [2, 0]
-    assert frame.a[0] == "NA"
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("1.5", "x"), ("1,5", "2,5"), ("a, b; c | d", "1"), ("two\nlines; and | more", "1,5"),
-        ('he said ""so""', "1"),
-        ("", ""), ("2024-01-02 10:30", "5 %"),
-    ],
-)  # fmt: skip
-def test_separators_are_not_counted_inside_texts(tmp_path, separator, first, second):
-    """Few rows and many, blank lines first, what Excel writes first."""
-    header = separator.join(['"a, b; and c"', "d", "y"])
-    row = separator.join([f'"{first}"', f'"{second}"', "no"])
-    for rows in (1, 2, 400):
-        body = "\n".join([header, *[row] * rows]) + "\n"
-        for text in (body, "\n\n" + body, f"sep={separator}\n" + body, body.rstrip("\n")):
-            frame = read_frame(written(tmp_path, text))
-            assert list(frame.columns) == ["a, b; and c", "d", "y"]
-            assert len(frame) == rows
-            assert frame.fillna("").iloc[-1].tolist() == [first.replace('""', '"'), second, "no"]
-
-
-def test_a_separator_that_is_said(tmp_path):
-    path = written(tmp_path, "a^b\n1^2\n")
-    assert read_frame(path, separator="^").iloc[0].tolist() == ["1", "2"]
-    ambiguous = written(tmp_path, "a;b,c;d\n1;2,3;4\n5;6,7;8\n")
-    with pytest.raises(TableError, match=r"',' and ';' both make columns of every line.*--separator"):
-        read_frame(ambiguous)
-    assert list(read_frame(ambiguous, separator=";").columns) == ["a", "b,c", "d"]
-
-
-def test_texts_of_any_length(tmp_path):
-    long = "x, " * 100_000
-    path = written(tmp_path, f'a,b,y\n"{long}",1,no\n2,3,yes\n')
-    frame = read_frame(path)
-    assert frame.a[0] == long
-    with pytest.raises(TableError, match=r"row 2 \(line 3 of the file\): it has 1 values"):
-        read_frame(written(tmp_path, f'a,b,y\n"{long}",1,no\n2\n'))
-
-
-@pytest.mark.parametrize("rows", [1, 1000])
-def test_a_wrong_row_is_named_wherever_it_is(tmp_path, rows):
-    """No other separator is taken for its sake, and no value is filled in."""
-    good = "a;b;y\n" + '1,5;"x\ny";no\n' * rows
-    for wrong, words in (("1;2\n", "has 2 values"), ("1;2;3;4\n", "has 4 values")):
-        with pytest.raises(
-            TableError, match=rf"row {rows + 1} \(line {2 * rows + 3} of the file\): it {words}"
-        ):
-            read_frame(written(tmp_path, "\n" + good + wrong + '1,5;"x";no\n'))
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252", "latin-1", "utf-8", "utf-8-sig"])
-def test_encodings(tmp_path, encoding):
-    path = written(tmp_path, "name;y\nJosé;0\n", encoding=encoding)
-    assert read_frame(path, encoding=encoding).name[0] == "José"
-    if encoding == "utf-16":  # its first bytes say it
-        assert read_frame(path).name[0] == "José"
-
-
-def test_names_that_are_empty_get_a_name(tmp_path):
-    assert list(read_frame(written(tmp_path, ",a,\n0,1,2\n")).columns) == ["Unnamed: 0", "a", "Unnamed: 2"]
+def test_an_index_of_parquet_is_a_column_unless_it_counts(tmp_path):
+    draw, path = np.random.default_rng(0), tmp_path / "t.parquet"
+    frame = frame_of(draw.normal(size=ROWS), age=draw.integers(18, 90, ROWS))
+    unnamed = frame.set_index(frame.age.to_numpy()).drop(columns="age")
+    two = frame.set_index(["age", frame.q.rename("other")])
+    for stored, names in [
+        (frame, "q x y age"), (frame.set_index("age"), "q x y age"), (two, "q x y age other"),
+        (unnamed, "q x y index"),
+    ]:  # fmt: skip
+        stored.to_parquet(path)
+        assert list(read_frame(path).columns) == names.split()
+    # it reaches the models, of a DataFrame too
+    frame.set_index("age").to_parquet(path)
+    for found in (read_frame(path), frame.set_index("age")):
+        assert set(prepare(found, "y").columns) == {"q", "x", "age"}

@@ -365,7 +365,9 @@ def test_is_the_fitted_model(model):
     assert found.n_features_in_ == 4
     assert_array_equal(found.feature_importances_, found.estimator_.feature_importances_)
     assert found.score(frame, Y) == np.mean(found.predict(frame) == Y) > Y.mean()
-    assert not hasattr(clone(found).fit(X, Y), "feature_names_in_")
+    of_lists = clone(found).fit(X.tolist(), Y.tolist())
+    assert not hasattr(of_lists, "feature_names_in_")
+    assert_array_equal(of_lists.predict_proba(X), found.predict_proba(frame))
     file = io.BytesIO()
     joblib.dump(found, file)
     file.seek(0)

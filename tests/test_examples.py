@@ -1,19 +1,19 @@
-"""The example of data larger than memory runs, at a small size, and says what it printed for."""
+"""The examples run; that of data larger than memory at a small size, and what it prints is right."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "external_memory.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(*arguments):
-    result = subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=150
-    )
+    command = [sys.executable, str(EXAMPLES / "external_memory.py"), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=150)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -34,3 +34,9 @@ def test_external_memory(folder, library):
     assert "300,000 rows" in printed
     assert float(re.search(r"peak memory ([\d.]+) GiB", printed).group(1)) < 1.0
     assert [path.suffix for path in folder.iterdir()] == [".parquet"]  # the pages are gone
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem)
+def test_gallery(path):
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed").use("agg")
+    runpy.run_path(str(path))

@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from focal_gbm import BinaryFocalLoss, MulticlassFocalLoss
-
 GAMMAS = st.sampled_from([0.0, 0.3, 1.0, 2.0, 5.0])
 ALPHAS = st.sampled_from([None, "balanced", "effective", "by class"])
 #: By the kind of target; for many labels, their number.
@@ -201,51 +199,3 @@ def test_whole_weights_are_copies(library, kind, data, seed, n_rows, gamma, alph
     exact = library == "xgboost" and gamma != 0
     tolerance = 0 if exact else 1e-6 if library == "xgboost" else 1e-9
     assert_allclose(weighted, repeated, atol=tolerance, rtol=0)
-
-
-# Of the losses
-
-
-MARGINS = st.lists(st.floats(-700, 700), min_size=1, max_size=20)
-
-
-@given(margins=MARGINS, gamma=st.floats(0, 60), data=st.data())
-def test_swapping_classes_mirrors_the_loss(margins, gamma, data):
-    z = np.array(margins)
-    y = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(z), max_size=len(z))))
-    alpha = data.draw(st.sampled_from([(1.0, 1.0), (0.2, 3.0)]))
-    loss, mirrored = BinaryFocalLoss(gamma, alpha), BinaryFocalLoss(gamma, alpha[::-1])
-    g, h = loss.gradient_hessian(y, z)
-    g2, h2 = mirrored.gradient_hessian(1 - y, -z)
-    assert_array_equal(g, -g2)
-    assert_array_equal(h, h2)
-    assert_array_equal(loss.loss(y, z), mirrored.loss(1 - y, -z))
-    assert np.isfinite([g, h]).all()
-    assert (g * (2 * y - 1) <= 0).all()
-
-
-@given(margins=MARGINS, gamma=st.floats(0, 60))
-def test_two_classes_of_softmax_are_the_sigmoid(margins, gamma):
-    z, y = np.array(margins), np.arange(len(margins)) % 2
-    g, _ = BinaryFocalLoss(gamma).gradient_hessian(y, z)
-    both, _ = MulticlassFocalLoss(2, gamma).gradient_hessian(y, np.column_stack([np.zeros_like(z), z]))
-    assert_allclose(both[:, 1], g, rtol=1e-11)
-    assert_allclose(both.sum(axis=1), 0.0, atol=1e-12)
-
-
-@given(margins=MARGINS, gamma=st.floats(0, 60), weight=st.floats(1e-6, 1e6))
-def test_a_weight_multiplies(margins, gamma, weight):
-    z, y = np.array(margins), np.arange(len(margins)) % 2
-    loss = BinaryFocalLoss(gamma)
-    once = loss.gradient_hessian(y, z)
-    for one, other in zip(once, loss.gradient_hessian(y, z, np.full(len(z), weight)), strict=True):
-        assert_allclose(other, one * weight, rtol=1e-12, atol=1e-300)
-
-
-@given(z=st.floats(-700, 700), gamma=st.floats(0, 60), alpha=st.sampled_from([(1.0, 1.0), (0.2, 3.0)]))
-def test_the_link_undoes_itself_where_a_probability_has_digits(z, gamma, alpha):
-    link = BinaryFocalLoss(gamma, alpha).link
-    p = float(link.inverse(z))
-    assert 0.0 <= p <= 1.0
-    if 1e-300 < p < 1 - 1e-6:
-        assert float(link.link(p)) == pytest.approx(z, rel=1e-6, abs=1e-6)

@@ -10,12 +10,8 @@ from readme import BLOCK, NUMBERS, README, with_numbers
 
 ROOT = README.parent
 
-#: What is no measurement, by the text around it: settings, versions, arXiv numbers, prices of the example.
-NOT_MEASURED = {
-    "python-version": r"Python 3\.10",
-    "arxiv": r"arXiv:\d{4}\.\d{5}",
-    "threshold": r"\b0\.5\b",
-}
+#: What is no measurement, by the text around it: versions, arXiv numbers, settings.
+NOT_MEASURED = (r"Python 3\.10", r"arXiv:\d{4}\.\d{5}", r"threshold of 0\.5", r"gamma=1\.0")
 
 
 def text():
@@ -36,7 +32,7 @@ def test_python_blocks_run(tmp_path, monkeypatch, capsys):
 
 
 def test_a_busy_person_finishes_it():
-    assert len(text().split()) <= 900
+    assert len(text().split()) <= 600
 
 
 def test_its_tables_are_those_of_the_results():
@@ -46,15 +42,7 @@ def test_its_tables_are_those_of_the_results():
 
 def test_no_other_number_is_measured():
     prose = re.sub(r"```.*?```", "", BLOCK.sub("", text()), flags=re.DOTALL)
-    for pattern in NOT_MEASURED.values():
+    for pattern in NOT_MEASURED:
         prose = re.sub(pattern, "", prose)
     found = re.findall(r"[+-]?\d+\.\d+|\d+ ?%|\d+ times", prose)
     assert not found, f"in the README, and not from benchmarks/results by docs/readme.py: {found}"
-
-
-def test_ci_runs_its_test_command():
-    said = re.search(r"`pip install -e '\.\[test\]' && pytest (.+?)`", text())[1]
-    assert set(said.split('"')[1].split(" and ")) == {"not dask", "not opencl"}
-    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert 'pytest -n 2 -m "not opencl and not dask"' in run
-    assert said.startswith("-n 2 -m ")

@@ -1,64 +1,93 @@
 """Would focal loss help on this table? Log loss, class weights and focal loss, compared.
 
-What ``focal-gbm compare`` runs, from Python: `prepare` a table, `run` a `Protocol` on it, `summarise` what
-came out. `focal_gbm.compare.html.render` makes the report of it.
+What ``focal-gbm compare`` runs, from Python.
 
 Examples
 --------
 >>> from sklearn.datasets import load_breast_cancer
->>> from focal_gbm.compare import Protocol, Settings, prepare, run, summarise
+>>> from focal_gbm.compare import compare
 >>> frame = load_breast_cancer(as_frame=True).frame
->>> table = prepare(frame, "target", name="breast cancer", folds=3)
->>> protocol = Protocol(
-...     libraries=("xgboost",), gammas=(2.0,), alphas=(None,), folds=3, repeats=1, jobs=1,
-...     settings=Settings(rounds=30),
-... )
->>> comparison = run(table, protocol)
->>> bool((comparison.results["average_precision"] > 0.9).all())
-True
->>> summarise(comparison)["verdict"]["xgboost"]["metric"]
-'average_precision'
+>>> result = compare(frame, "target", library="xgboost", gamma=[2.0], folds=3, repeats=1, rounds=30, jobs=1)
+>>> result.values("xgboost", "focal loss", "average_precision").round(1).tolist()
+[1.0, 1.0, 1.0]
+>>> list(result.verdict("xgboost").words)
+['average_precision', 'log_loss']
 """
 
 from __future__ import annotations
 
-from focal_gbm.compare.contestants import Contestant, Parts, Settings
-from focal_gbm.compare.cross_validation import Comparison, run
-from focal_gbm.compare.errors import TableError
-from focal_gbm.compare.numbers import Writing
-from focal_gbm.compare.protocol import Protocol
-from focal_gbm.compare.read import read_frame
-from focal_gbm.compare.roles import Roles, RowData
-from focal_gbm.compare.scores import METRICS, score
-from focal_gbm.compare.splits import Split, splits
-from focal_gbm.compare.statistics import Paired, compare_paired
-from focal_gbm.compare.summary import json_schema, summarise
-from focal_gbm.compare.table import Table, embedded_table, prepare
-from focal_gbm.compare.verdict import Verdict, decide
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "METRICS",
-    "Comparison",
-    "Contestant",
-    "Paired",
-    "Parts",
-    "Protocol",
-    "Roles",
-    "RowData",
-    "Settings",
-    "Split",
-    "Table",
-    "TableError",
-    "Verdict",
-    "Writing",
-    "compare_paired",
-    "decide",
-    "embedded_table",
-    "json_schema",
-    "prepare",
-    "read_frame",
-    "run",
-    "score",
-    "splits",
-    "summarise",
-]
+from focal_gbm.compare.columns import Reading
+from focal_gbm.compare.comparison import Comparison, run
+from focal_gbm.compare.contestants import Protocol
+from focal_gbm.compare.errors import TableError, nearest
+from focal_gbm.compare.read import read_frame
+from focal_gbm.compare.summary import json_schema
+from focal_gbm.compare.table import Roles, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "Protocol", "Reading", "Roles", "TableError", "compare", "json_schema", "read_frame"]
+
+_OF_TABLE = ("name", "positive", "drop", "keep", "max_rows")
+
+
+def compare(
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    step: Callable[[int, int | None, str], None] = lambda *what: None,
+    **options: Any,
+) -> Comparison:
+    """Compare log loss, class weights and focal loss on a table.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        A named index is a column, too.
+    target : str
+        The column to predict: classes of any type, of two or more.
+    step : callable
+        Called with (fits done, fits in all or None, what is being done).
+    **options
+        * The table: ``name``, ``positive`` (the label looked for; the rarer of two), ``drop`` and ``keep``
+          (lists of columns), ``max_rows`` (50,000).
+        * How texts are read, the fields of `Reading`: ``numeric``, ``categorical``, ``decimal``,
+          ``thousands``, ``date_format`` and ``na``.
+        * What columns say about a row, the fields of `Roles`: ``time``, ``ordered``, ``group``, ``weight``,
+          ``cost_fp`` and ``cost_fn``.
+        * What is compared, and how: the fields of `Protocol`, such as ``library``, ``gamma``, ``folds``,
+          ``top`` and ``seed``.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    TableError
+        Naming the column, and the row where there is one, and what to do (in the words of the command).
+    TypeError
+        For an unknown option.
+    ValueError
+        For an option that makes no sense.
+    """
+    names = {group: {one.name for one in fields(group)} for group in (Reading, Roles, Protocol)}
+    known = sorted({*_OF_TABLE}.union(*names.values()))
+    if unknown := next((name for name in options if name not in known), None):
+        raise TypeError(f"compare() has no option {unknown!r}: {nearest(unknown, known)}")
+
+    def of(group: Any) -> Any:
+        return group(**{name: options[name] for name in options if name in names[group]})
+
+    protocol = of(Protocol)
+    of_table = {name: options[name] for name in _OF_TABLE if name in options}
+    table = prepare(
+        frame, target, reading=of(Reading), roles=of(Roles), folds=protocol.folds, seed=protocol.seed,
+        step=lambda what: step(0, None, what), **of_table,
+    )  # fmt: skip
+    return run(table, protocol, step)

@@ -2,260 +2,232 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import warnings
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from sklearn.model_selection import PredefinedSplit
 
-from focal_gbm._validation import FloatArray, check_choice
+from focal_gbm.compare.columns import FloatArray
+from focal_gbm.compare.errors import nearest
+from focal_gbm.compare.scores import Metric, metrics, rows_at_top, score
+from focal_gbm.compare.splits import Split
+from focal_gbm.compare.table import Table
 
 LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
 
+LOG_LOSS, WEIGHTS, SHIFTED = "log loss", "class weights", "class weights, shifted"
+
+#: The best γ and α of the grid by the log loss on the rows set aside, in each split.
+CHOSEN = "focal loss"
+
+#: XGBoost's own default, in LightGBM, whose own is 0.001: with rare positives its leaves become too large.
+PRUDENT = "log loss, min_child_weight=1"
+
+#: A class rarer than this brings `PRUDENT` into the comparison.
+RARE = 1 / 500
+
+#: Probabilities of XGBoost are float32, whose 1 - p has no smaller step.
+_LEAST = 1e-7
+
+#: A table of fewer rows is cross-validated twice: its splits differ more, and its fits are quick.
+_REPEATED_BELOW = 20_000
+
+_LIMITS = (
+    ("folds", 2, 100), ("repeats", 1, 1000), ("rounds", 1, 1e6), ("patience", 1, 1e6), ("jobs", 1, 1000),
+    ("precision", 0.001, 1), ("learning_rate", 0.0001, 1), ("margin", 0, 1),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
-class Settings:
-    """What all contestants have in common.
+class Protocol:
+    """What is compared, and how.
 
     Attributes
     ----------
-    rounds : int
-        At most.
+    library : {"both", "xgboost", "lightgbm"}
+    gamma, alpha : tuple
+        The grid of focal loss; α is None, "balanced", "effective" or a number in (0, 1).
+    folds : int
+        Of cross-validation, or windows of time.
+    repeats : int or None
+        None is 2, and 1 from 20,000 rows on. In order of time there is one.
+    rounds, patience : int
+        At most so many rounds, and so many without improvement of the log loss on the rows set aside.
     learning_rate : float
-    patience : int
-        Rounds without improvement of the loss that the contestant trains on, on the rows set aside, after
-        which it stops.
     seed : int
-    threads : int
-        Of one fit; several fits run side by side.
+    top : tuple of str
+        Report precision and recall in the rows with the highest probabilities: shares ("1%") or numbers.
+    precision : float or None
+        Report the recall at this precision.
+    decide : str or None
+        The score that the verdict is about, beside the log loss. None is the cost where costs are given, and
+        average precision otherwise.
+    margin : float
+        A difference of less than this share of the log loss contestant's score does not matter.
+    jobs : int or None
+        Fits side by side, each on one thread; None is the number of cores, eight at most.
     """
 
+    library: str = "both"
+    gamma: tuple[float, ...] = (0.5, 1.0, 2.0)
+    alpha: tuple[Any, ...] = (None,)
+    folds: int = 5
+    repeats: int | None = None
     rounds: int = 500
-    learning_rate: float = 0.1
     patience: int = 30
+    learning_rate: float = 0.1
     seed: int = 0
-    threads: int = 1
+    top: tuple[str, ...] = ("0.5%", "1%", "5%")
+    precision: float | None = None
+    decide: str | None = None
+    margin: float = 0.02
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {getattr(self, name)!r}.")
-        if not 0.0 < self.learning_rate <= 1.0:
-            raise ValueError(f"learning_rate must lie in (0, 1], got {self.learning_rate!r}.")
+        for name in ("gamma", "alpha", "top"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.library not in ("both", *LIBRARIES):
+            raise ValueError(f"library must be both, xgboost or lightgbm, got {self.library!r}.")
+        for name, least, most in _LIMITS:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} must lie between {least:g} and {most:g}, got {value!r}.")
+        if not (self.gamma and self.alpha):
+            raise ValueError("gamma and alpha must have one entry or more each.")
+        for rows in self.top:
+            rows_at_top(rows, 1)
 
+    @property
+    def libraries(self) -> list[str]:
+        """The libraries that are compared on."""
+        return list(LIBRARIES) if self.library == "both" else [self.library]
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Rows to train on and rows to stop on; labels are class codes from 0, weights may be missing."""
+    def metrics(self, table: Table) -> dict[str, Metric]:
+        """Return the scores that are reported on a table."""
+        return metrics(self.top, self.precision, table.has_amounts, table.cost_fp is not None)
 
-    X: pd.DataFrame
-    y: NDArray[np.int64]
-    X_stop: pd.DataFrame
-    y_stop: NDArray[np.int64]
-    weight: FloatArray | None = None
-    weight_stop: FloatArray | None = None
+    def decisive(self, table: Table) -> list[str]:
+        """Return the two scores that decide: the verdict's own and the log loss."""
+        known = self.metrics(table)
+        first = self.decide or next(iter(known))
+        if first not in known:
+            raise ValueError(f"decide must be a score that is reported: {nearest(first, known)}")
+        return [first, "average_precision" if first == "log_loss" else "log_loss"]
 
+    def repeats_for(self, n_rows: int) -> int:
+        """Return how often cross-validation is repeated on a table of so many rows."""
+        return self.repeats or (2 if n_rows < _REPEATED_BELOW else 1)
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A trained contestant.
-
-    Attributes
-    ----------
-    model : estimator
-    seconds : float
-        Of wall clock, for training.
-    rounds : int
-        Up to the best one.
-    leaves : int
-        Of all trees up to that round.
-    class_weights : ndarray of float64 of shape (n_classes,) or None
-        What the rows of each class were weighted by.
-    """
-
-    model: Any
-    seconds: float
-    rounds: int
-    leaves: int
-    class_weights: FloatArray | None = None
-
-    def predict_proba(self, X: pd.DataFrame) -> FloatArray:
-        """Return probabilities as float64 rows that sum to 1, of shape (n_rows, n_classes)."""
-        return as_probabilities(self.model.predict_proba(X))
-
-    def predict_proba_shifted(self, X: pd.DataFrame) -> FloatArray:
-        """Return probabilities with the class weights undone.
-
-        Training with weights w_k finds probabilities proportional to w_k η_k, so that the raw prediction of
-        each class less log w_k is that of η_k. (From raw predictions: 1 - p of a float32 p near 1 has no
-        digits left.)
-        """
-        if self.class_weights is None:
-            return self.predict_proba(X)
-        shift = np.log(self.class_weights)
-        if type(self.model).__module__.startswith("xgboost"):
-            raw = np.asarray(self.model.predict(X, output_margin=True), dtype=np.float64)
-        else:
-            raw = np.asarray(self.model.predict(X, raw_score=True), dtype=np.float64)
-        if raw.ndim == 1:
-            positive: FloatArray = expit(raw - (shift[1] - shift[0]))
-            return np.column_stack([1 - positive, positive])
-        shifted: FloatArray = softmax(raw - shift, axis=1)
-        return shifted
-
-
-def as_probabilities(proba: Any) -> FloatArray:
-    """Return predicted probabilities as float64, in which float32 rows sum to 1 again."""
-    wide = np.asarray(proba, dtype=np.float64)
-    normalised: FloatArray = wide / wide.sum(axis=1, keepdims=True)
-    return normalised
+    def contestants(self, library: str, y: NDArray[np.int64]) -> list[Contestant]:
+        """Return who meets with one library on such class codes."""
+        found = [Contestant(library, LOG_LOSS)]
+        if library == "lightgbm" and np.bincount(y).min() < RARE * len(y):
+            found.append(Contestant(library, PRUDENT, parameters={"min_child_weight": 1.0}))
+        found.append(Contestant(library, WEIGHTS))
+        for gamma in self.gamma:
+            for alpha in self.alpha:
+                label = f"focal γ={gamma:g}" + ("" if alpha is None else f", α {alpha}")
+                found.append(Contestant(library, label, gamma, alpha))
+        return found
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A library, a loss and what else is set.
-
-    Attributes
-    ----------
-    library : {"xgboost", "lightgbm"}
-    loss : {"log_loss", "weights", "focal"}
-        The log loss; the same with rows weighted by the inverse frequency of their class; focal loss.
-    gamma, alpha : float, and None, str or float
-        Of focal loss.
-    weight_power : float
-        Of the weights: 1 balances the classes, 0.5 goes half the way (on the scale of logarithms).
-    parameters : Mapping
-        More parameters of the library.
-    """
+    """A library, a loss and what else is set; `gamma` is None where the loss is not focal."""
 
     library: str
-    loss: str
-    gamma: float = 0.0
+    name: str
+    gamma: float | None = None
     alpha: Any = None
-    weight_power: float = 1.0
-    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_choice(self.library, tuple(LIBRARIES), "library")
-        check_choice(self.loss, ("log_loss", "weights", "focal"), "loss")
+    def settings(self, protocol: Protocol) -> dict[str, Any]:
+        """Return the parameters of the estimator that are not the library's defaults."""
+        found = {"n_estimators": protocol.rounds, "learning_rate": protocol.learning_rate, **self.parameters}
+        found |= {"enable_categorical": True} if self.library == "xgboost" else {"verbose": -1}
+        found |= {} if self.gamma is None else {"focal_gamma": self.gamma}
+        return found if self.alpha is None else {**found, "focal_alpha": self.alpha}
 
-    @property
-    def label(self) -> str:
-        """The loss, for people."""
-        if self.loss == "focal":
-            alpha = "" if self.alpha is None else f", α {self.alpha}"
-            return f"focal γ={self.gamma:g}{alpha}"
-        return "log loss" if self.loss == "log_loss" else "class weights"
+    def model(self, protocol: Protocol, **more: Any) -> Any:
+        """Return the estimator of the library, before it is fitted."""
+        name = {"xgboost": "XGBClassifier", "lightgbm": "LGBMClassifier"}[self.library]
+        place = self.library if self.gamma is None else "focal_gbm"
+        estimator = getattr(import_module(place), name if self.gamma is None else f"Focal{name}")
+        return estimator(**self.settings(protocol), random_state=protocol.seed, **more)
 
-    def class_weights(self, parts: Parts) -> FloatArray | None:
-        """Return the weight of each class, n / (K n_k) to the power `weight_power`; None without weights."""
-        if self.loss != "weights":
-            return None
-        rows = np.ones(len(parts.y)) if parts.weight is None else parts.weight
-        counts = np.bincount(parts.y, weights=rows)
-        weights: FloatArray = (rows.sum() / (len(counts) * counts)) ** self.weight_power
-        # the mean row weighs 1: min_child_weight keeps its meaning
-        return weights / np.average(weights[parts.y], weights=rows)
 
-    def fit(self, parts: Parts, settings: Settings) -> Fitted:
-        """Train with early stopping on the loss that is trained on.
+def fit(
+    table: Table, protocol: Protocol, split: Split, contestant: Contestant
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Train a contestant on one split, stop it early on the log loss, and score it on the rows to test on.
 
-        Parameters
-        ----------
-        parts : Parts
-        settings : Settings
+    Parameters
+    ----------
+    table : Table
+    protocol : Protocol
+    split : Split
+    contestant : Contestant
 
-        Returns
-        -------
-        Fitted
-        """
-        on_xgboost = self.library == "xgboost"
-        model = (_of_xgboost if on_xgboost else _of_lightgbm)(self, settings, int(parts.y.max()) + 1)
-        by_class = self.class_weights(parts)
-        weighted = parts if by_class is None else _weighted(parts, by_class)
+    Returns
+    -------
+    scores : dict of {str: dict of float}
+        By name, as class weights come shifted, too; with "seconds", "rounds" and "loss_on_stop", the log loss
+        on the rows set aside.
+    warnings : list of str
+    """
+    from focal_gbm.early_stopping import EarlyStoppingClassifier
+
+    train, y, weight = np.concatenate([split.fit, split.stop]), table.y, table.weight
+    by_class = class_weights(y[train], None if weight is None else weight[train])
+    weight_train = None if weight is None else weight[train]
+    if contestant.name == WEIGHTS:
+        weight_train = by_class[y[train]] * (1.0 if weight_train is None else weight_train)
+    set_aside = PredefinedSplit(np.repeat([-1, 0], [len(split.fit), len(split.stop)]))
+    model = EarlyStoppingClassifier(
+        contestant.model(protocol, n_jobs=1), validation=set_aside, rounds=protocol.patience, refit=False
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         started = time.perf_counter()
-        rounds = (_fit_xgboost if on_xgboost else _fit_lightgbm)(model, weighted, settings)
+        model.fit(table.X.iloc[train], y[train], sample_weight=weight_train)
         seconds = time.perf_counter() - started
-        return Fitted(model, seconds, rounds, _count_leaves(model, self.library, rounds), by_class)
+        on_test, on_stop = (
+            _clipped(model.predict_proba(table.X.iloc[rows])) for rows in (split.test, split.stop)
+        )
+    losses = -np.log(on_stop[np.arange(len(on_stop)), y[split.stop]])
+    loss = np.average(losses, weights=None if weight is None else weight[split.stop])
+    effort = {"seconds": seconds, "rounds": float(model.n_rounds_), "loss_on_stop": float(loss)}
+    proba = {contestant.name: on_test}
+    if contestant.name == WEIGHTS:
+        # trained with weights w_k, a model finds probabilities proportional to w_k η_k
+        proba[SHIFTED] = _clipped(on_test / by_class)
+    of_rows = {"weight": weight, "cost_fp": table.cost_fp, "cost_fn": table.cost_fn}
+    of_test = {name: None if rows is None else rows[split.test] for name, rows in of_rows.items()}
+    how: dict[str, Any] = {"top": protocol.top, "precision": protocol.precision, **of_test}
+    scores = {name: {**score(y[split.test], one, **how), **effort} for name, one in proba.items()}
+    return scores, [str(one.message) for one in caught]
 
 
-def _weighted(parts: Parts, by_class: FloatArray) -> Parts:
-    weight, weight_stop = (
-        by_class[y] * (1.0 if weight is None else weight)
-        for y, weight in ((parts.y, parts.weight), (parts.y_stop, parts.weight_stop))
-    )
-    return replace(parts, weight=weight, weight_stop=weight_stop)
+def class_weights(y: NDArray[np.int64], weight: FloatArray | None = None) -> FloatArray:
+    """Return the weight of each class, n / (K n_k), made such that the mean row weighs 1.
+
+    Examples
+    --------
+    >>> class_weights(np.array([0, 0, 0, 1])).round(3).tolist()
+    [0.667, 2.0]
+    """
+    counts = np.bincount(y, weights=weight)
+    weights: FloatArray = counts.sum() / (len(counts) * counts)
+    return weights
 
 
-def _common(settings: Settings) -> dict[str, Any]:
-    return {
-        "n_estimators": settings.rounds,
-        "learning_rate": settings.learning_rate,
-        "random_state": settings.seed,
-        "n_jobs": settings.threads,
-    }
-
-
-def _of_xgboost(contestant: Contestant, settings: Settings, n_classes: int) -> Any:
-    from xgboost import XGBClassifier
-
-    from focal_gbm.xgboost import FocalXGBClassifier
-
-    parameters = {
-        **_common(settings), **contestant.parameters,
-        "early_stopping_rounds": settings.patience, "enable_categorical": True,
-    }  # fmt: skip
-    if contestant.loss == "focal":
-        return FocalXGBClassifier(focal_gamma=contestant.gamma, focal_alpha=contestant.alpha, **parameters)
-    return XGBClassifier(eval_metric="logloss" if n_classes == 2 else "mlogloss", **parameters)
-
-
-def _fit_xgboost(model: Any, parts: Parts, settings: Settings) -> int:
-    model.fit(
-        parts.X,
-        parts.y,
-        sample_weight=parts.weight,
-        eval_set=[(parts.X_stop, parts.y_stop)],
-        sample_weight_eval_set=None if parts.weight_stop is None else [parts.weight_stop],
-        verbose=False,
-    )
-    return int(model.best_iteration) + 1
-
-
-def _of_lightgbm(contestant: Contestant, settings: Settings, n_classes: int) -> Any:
-    from lightgbm import LGBMClassifier
-
-    from focal_gbm.lightgbm import FocalLGBMClassifier
-
-    parameters = {**_common(settings), "verbose": -1, **contestant.parameters}
-    if contestant.loss == "focal":
-        return FocalLGBMClassifier(focal_gamma=contestant.gamma, focal_alpha=contestant.alpha, **parameters)
-    return LGBMClassifier(**parameters)
-
-
-def _fit_lightgbm(model: Any, parts: Parts, settings: Settings) -> int:
-    from lightgbm import early_stopping
-
-    model.fit(
-        parts.X,
-        parts.y,
-        sample_weight=parts.weight,
-        eval_sample_weight=None if parts.weight_stop is None else [parts.weight_stop],
-        callbacks=[early_stopping(settings.patience, verbose=False)],
-        eval_X=parts.X_stop,
-        eval_y=parts.y_stop,
-    )
-    return int(model.best_iteration_ or settings.rounds)
-
-
-def _count_leaves(model: Any, library: str, rounds: int) -> int:
-    if library == "xgboost":
-        trees = model.get_booster()[:rounds].get_dump()
-        return sum(tree.count("leaf=") for tree in trees)
-    text = model.booster_.model_to_string(num_iteration=rounds, importance_type="split")
-    return sum(map(int, re.findall(r"^num_leaves=(\d+)$", text, flags=re.MULTILINE)))
+def _clipped(proba: Any) -> FloatArray:
+    """Return probabilities as float64 rows that sum to 1, none of them 0."""
+    wide = np.clip(np.asarray(proba, dtype=np.float64), _LEAST, None)
+    normalised: FloatArray = wide / wide.sum(axis=1, keepdims=True)
+    return normalised

@@ -1,90 +1,112 @@
-"""How good probabilities are: ranking, probability, what is found at the top, and what decisions cost."""
+"""How good probabilities are: ranking, probability, the rows at the top, and what decisions cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, log_loss, precision_recall_curve, roc_auc_score
 
-from focal_gbm._validation import FloatArray
+from focal_gbm.compare.columns import FloatArray
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A score by name.
+class Metric(NamedTuple):
+    """A score: its name for people, its meaning, and whether more of it is better."""
 
-    Attributes
-    ----------
-    name, label, meaning : str
-    higher_is_better : bool
-    """
-
-    name: str
     label: str
     higher_is_better: bool
     meaning: str
 
 
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "average_precision", "average precision", True,
-            "how well the rare class is ranked first: the area under the precision-recall curve",
-        ),
-        Metric("roc_auc", "ROC AUC", True, "the chance that a positive is ranked above a negative"),
-        Metric("log_loss", "log loss", False, "how good the probabilities are; wrong certainty costs most"),
-        Metric("brier", "Brier score", False, "how good the probabilities are: the mean squared error"),
-        Metric(
-            "calibration_error", "calibration error", False,
-            "by how much predicted and observed frequencies differ, in ten bins of equal counts",
-        ),
-        Metric(
-            "recall_at_precision", "recall at precision", True,
-            "the share of positives found when so many of the alarms must be right",
-        ),
-        Metric(
-            "precision_at_top", "precision at the top", True,
-            "the share of positives among the rows with the highest probabilities",
-        ),
-        Metric(
-            "recall_at_top", "recall at the top", True,
-            "the share of all positives that are among the rows with the highest probabilities",
-        ),
-        Metric(
-            "amount_at_top", "amount caught at the top", True,
-            "the share of the positives' amount (--cost-fn) among the rows with the highest probabilities",
-        ),
-        Metric(
-            "cost", "expected cost a row", False,
-            "what false alarms and missed positives cost a row, when each row is called positive where its "
-            "probability makes that the cheaper call",
-        ),
-        Metric(
-            "cost_at_threshold", "cost a row, threshold tuned", False,
-            "the same with the threshold that was cheapest on the rows set aside",
-        ),
+def metrics(
+    top: tuple[str, ...] = (),
+    precision: float | None = None,
+    has_amounts: bool = False,
+    has_costs: bool = False,
+) -> dict[str, Metric]:
+    """Return the scores of a comparison by name, in the order in which people read them.
+
+    Parameters
+    ----------
+    top : tuple of str
+        Shares of the rows ("1%") or numbers of them ("100"), those with the highest probabilities.
+    precision : float or None
+        For the recall at this precision.
+    has_amounts, has_costs : bool
+        Whether a missed positive costs another amount in each row, and whether costs are known.
+
+    Examples
+    --------
+    >>> list(metrics(("1%",)))
+    ['average_precision', 'log_loss', 'precision_top_1%', 'recall_top_1%', 'roc_auc', 'brier']
+    """
+    found = {}
+    if has_costs:
+        meaning = (
+            "what a row costs if it is called positive where its probability makes that the cheaper call"
+        )
+        found["cost"] = Metric("cost per row", False, meaning)
+    found["average_precision"] = Metric(
+        "average precision",
+        True,
+        "how well positives are ranked first: area under the precision-recall curve",
     )
-}  # fmt: skip
+    found["log_loss"] = Metric(
+        "log loss", False, "how good the probabilities are; wrong certainty costs most"
+    )
+    for rows in top:
+        where = f"in top {rows.replace('%', ' %')}"
+        found[f"precision_top_{rows}"] = Metric(
+            f"precision {where}", True, f"share of positives {where} of the rows"
+        )
+        found[f"recall_top_{rows}"] = Metric(
+            f"recall {where}", True, f"share of all positives that are {where}"
+        )
+        if has_amounts:
+            meaning = f"share of the amount of all positives that is {where} of the rows (--cost-fn)"
+            found[f"amount_top_{rows}"] = Metric(f"amount {where}", True, meaning)
+    if precision is not None:
+        meaning = "share of positives found when so many of the alarms must be right"
+        found[f"recall_at_{precision:g}"] = Metric(f"recall at precision {precision:g}", True, meaning)
+    found["roc_auc"] = Metric("ROC AUC", True, "chance that a positive is ranked above a negative")
+    found["brier"] = Metric("Brier score", False, "how good the probabilities are: mean squared error")
+    return found
 
-#: Not printed unless they are asked for.
-OPTIONAL = ("precision_at_top", "recall_at_top", "amount_at_top", "cost", "cost_at_threshold")
 
-_BINS = 10
+def rows_at_top(top: str, n_rows: int) -> int:
+    """Return how many rows "1%" or "100" are.
+
+    Raises
+    ------
+    ValueError
+        For what is neither a share nor a number of rows.
+
+    Examples
+    --------
+    >>> rows_at_top("1%", 2000), rows_at_top("50", 2000), rows_at_top("0.5%", 100)
+    (20, 50, 1)
+    """
+    try:
+        value = float(top.removesuffix("%")) / (100 if top.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not (0 < value < 1 if top.endswith("%") else value >= 1):
+        raise ValueError(f"top must be a share of the rows such as 1% or a number of them, got {top!r}.")
+    return max(1, round(value * n_rows)) if top.endswith("%") else min(int(value), n_rows)
 
 
 def score(
     y: NDArray[np.int64],
     proba: FloatArray,
     *,
-    precision: float = 0.9,
-    top: float | None = None,
+    top: tuple[str, ...] = (),
+    precision: float | None = None,
     weight: FloatArray | None = None,
-    amount: FloatArray | None = None,
+    cost_fp: FloatArray | None = None,
+    cost_fn: FloatArray | None = None,
 ) -> dict[str, float]:
-    """Return all scores of probabilities but those of money.
+    """Return the scores of probabilities.
 
     Parameters
     ----------
@@ -92,116 +114,81 @@ def score(
         Class codes. Classes without a row count in no mean over classes.
     proba : ndarray of float64 of shape (n_rows, n_classes)
         Rows sum to 1.
-    precision : float in (0, 1], default=0.9
-        For "recall_at_precision".
-    top : float or None, default=None
-        For the scores at the top, which are left out otherwise: a share of the rows below 1, or their number.
+    top, precision
+        As in `metrics`.
     weight : ndarray of float64 of shape (n_rows,) or None
         How often each row counts. (The rows at the top are counted as they are.)
-    amount : ndarray of float64 of shape (n_rows,) or None
-        For "amount_at_top".
+    cost_fp, cost_fn : ndarray of float64 of shape (n_rows,) or None
+        What a false alarm and a missed positive cost; of two classes.
 
     Returns
     -------
     dict of float
-        By the names of `METRICS`. Of two classes, of class 1; of more, the mean over the classes, each
+        By the names of `metrics`. Of two classes, of class 1; of more, the mean over the classes, each
         against the rest, but for the log loss and the Brier score (the sum over the classes).
 
     Examples
     --------
-    >>> import numpy as np
     >>> y, p = np.array([0, 0, 0, 1]), np.array([0.1, 0.2, 0.1, 0.8])
-    >>> scores = score(y, np.column_stack([1 - p, p]))
-    >>> scores["average_precision"], scores["recall_at_precision"], round(scores["brier"], 4)
+    >>> scores = score(y, np.column_stack([1 - p, p]), top=("25%",))
+    >>> scores["average_precision"], scores["recall_top_25%"], round(scores["brier"], 4)
     (1.0, 1.0, 0.025)
     """
     n_classes = proba.shape[1]
-    is_binary = n_classes == 2
-    codes = [1] if is_binary else [k for k in range(n_classes) if (y == k).any() and (y != k).any()]
-    by_class = [_one_class(y == k, proba[:, k], precision, weight) for k in codes]
-    if top is not None:
-        for one, k in zip(by_class, codes, strict=True):
-            one.update(at_top(y == k, proba[:, k], top, weight, amount))
+    codes = [1] if n_classes == 2 else [k for k in range(n_classes) if (y == k).any() and (y != k).any()]
+    by_class = [_ranking(y == k, proba[:, k], top, precision, weight, cost_fn) for k in codes]
     scores = {name: float(np.mean([one[name] for one in by_class])) for name in by_class[0]}
     scores["log_loss"] = float(log_loss(y, proba, labels=np.arange(n_classes), sample_weight=weight))
     squares = (proba - np.eye(n_classes)[y]) ** 2
-    squares = squares[:, 1] if is_binary else squares.sum(axis=1)
-    scores["brier"] = float(np.average(squares, weights=weight))
-    return {name: scores[name] for name in METRICS if name in scores}
-
-
-def _one_class(
-    positive: NDArray[np.bool_], proba: FloatArray, precision: float, weight: FloatArray | None
-) -> dict[str, float]:
-    precisions, recalls, _ = precision_recall_curve(positive, proba, sample_weight=weight)
-    return {
-        "average_precision": average_precision_score(positive, proba, sample_weight=weight),
-        "roc_auc": roc_auc_score(positive, proba, sample_weight=weight),
-        "calibration_error": calibration_error(positive, proba, weight=weight),
-        # the curve's last point has precision 1 and recall 0: nothing is found
-        "recall_at_precision": recalls[precisions >= precision].max(),
-    }
-
-
-def at_top(
-    positive: NDArray[np.bool_],
-    proba: FloatArray,
-    top: float,
-    weight: FloatArray | None = None,
-    amount: FloatArray | None = None,
-) -> dict[str, float]:
-    """Return precision, recall and the share of the amount among the rows with the highest probabilities.
-
-    Parameters
-    ----------
-    positive : ndarray of bool of shape (n_rows,)
-    proba : ndarray of float of shape (n_rows,)
-    top : float
-        A share of the rows below 1, or their number.
-    weight, amount : ndarray of float64 of shape (n_rows,) or None
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> positive, p = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.3, 0.1])
-    >>> at_top(positive, p, 0.5, amount=np.array([30.0, 1.0, 10.0, 1.0]))
-    {'precision_at_top': 0.5, 'recall_at_top': 0.5, 'amount_at_top': 0.75}
-    """
-    count = max(1, round(top * len(proba))) if top < 1 else min(int(top), len(proba))
-    first = np.argsort(-proba, kind="stable")[:count]
-    weight = np.ones(len(proba)) if weight is None else weight
-    found = (weight * positive)[first].sum()
-    scores = {
-        "precision_at_top": float(found / weight[first].sum()) if weight[first].any() else 0.0,
-        "recall_at_top": float(found / (weight * positive).sum()),
-    }
-    if amount is not None:
-        at_stake = weight * amount * positive
-        scores["amount_at_top"] = float(at_stake[first].sum() / at_stake.sum()) if at_stake.any() else 0.0
+    scores["brier"] = float(np.average(squares.sum(axis=1), weights=weight)) / (2 if n_classes == 2 else 1)
+    if cost_fp is not None and cost_fn is not None:
+        scores["cost"] = mean_cost(y == 1, proba[:, 1], cost_fp, cost_fn, weight)
     return scores
 
 
-def reliability(
-    positive: NDArray[np.bool_], proba: FloatArray, bins: int = _BINS
-) -> list[tuple[int, float, float]]:
-    """Return (rows, mean probability, share of positives) of bins of equal counts, by rising probability.
+def _ranking(
+    positive: NDArray[np.bool_], proba: FloatArray, top: tuple[str, ...], precision: float | None,
+    weight: FloatArray | None, amount: FloatArray | None,
+) -> dict[str, float]:  # fmt: skip
+    scores = {
+        "average_precision": float(average_precision_score(positive, proba, sample_weight=weight)),
+        "roc_auc": float(roc_auc_score(positive, proba, sample_weight=weight)),
+    }
+    counts = np.ones(len(proba)) if weight is None else weight
+    order = np.argsort(-proba, kind="stable")
+    for rows in top:
+        first = order[: rows_at_top(rows, len(proba))]
+        found = counts * positive
+        scores[f"precision_top_{rows}"] = float(found[first].sum() / max(counts[first].sum(), 1e-300))
+        scores[f"recall_top_{rows}"] = float(found[first].sum() / found.sum())
+        if amount is not None:
+            scores[f"amount_top_{rows}"] = float(
+                (found * amount)[first].sum() / max((found * amount).sum(), 1e-300)
+            )
+    if precision is not None:
+        precisions, recalls, _ = precision_recall_curve(positive, proba, sample_weight=weight)
+        # the curve's last point has precision 1 and recall 0: nothing is found
+        scores[f"recall_at_{precision:g}"] = float(recalls[precisions >= precision].max())
+    return scores
+
+
+def mean_cost(
+    positive: NDArray[np.bool_], proba: FloatArray, cost_fp: FloatArray, cost_fn: FloatArray,
+    weight: FloatArray | None = None,
+) -> float:  # fmt: skip
+    """Return what a row costs if it is called positive where that is the cheaper call by its probability.
 
     Parameters
     ----------
     positive : ndarray of bool of shape (n_rows,)
-    proba : ndarray of float of shape (n_rows,)
-    bins : int, default=10
-        Equal counts and not equal widths: of a rare class nearly all rows have a probability near 0.
+    proba, cost_fp, cost_fn : ndarray of float64 of shape (n_rows,)
+    weight : ndarray of float64 of shape (n_rows,) or None
+
+    Examples
+    --------
+    >>> mean_cost(np.array([True, False]), np.array([0.1, 0.6]), np.full(2, 5.0), np.array([20.0, 10.0]))
+    12.5
     """
-    parts = np.array_split(np.argsort(proba, kind="stable"), min(bins, len(proba)))
-    return [(len(part), float(proba[part].mean()), float(positive[part].mean())) for part in parts]
-
-
-def calibration_error(
-    positive: NDArray[np.bool_], proba: FloatArray, bins: int = _BINS, weight: FloatArray | None = None
-) -> float:
-    """Return the mean distance of predicted and observed frequency in bins of equal counts."""
-    weight = np.ones(len(proba)) if weight is None else weight
-    parts = np.array_split(np.argsort(proba, kind="stable"), min(bins, len(proba)))
-    gaps = [abs(np.sum(weight[part] * (proba[part] - positive[part]))) for part in parts]
-    return float(np.sum(gaps) / weight.sum())
+    alarm = proba * cost_fn > (1 - proba) * cost_fp
+    cost = np.where(alarm, np.where(positive, 0.0, cost_fp), np.where(positive, cost_fn, 0.0))
+    return float(np.average(cost, weights=weight))

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedGroupKFold, train_test_split
 
-from focal_gbm._validation import FloatArray
+from focal_gbm.compare.columns import FloatArray
 from focal_gbm.compare.errors import TableError
-from focal_gbm.compare.roles import RowData
 
 #: Share of each split's training rows that are set aside to stop on, and to choose γ and α on.
 _STOP_SHARE = 0.2
@@ -19,6 +18,8 @@ _STOP_SHARE = 0.2
 #: With times and groups, each window is tested in so many parts of the groups, without which its past is
 #: trained on: more would leave more to train on, and take more fits.
 _GROUP_PARTS = 3
+
+_Pairs = Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 class Split(NamedTuple):
@@ -30,9 +31,10 @@ class Split(NamedTuple):
 
 
 def splits(
-    y: NDArray[np.int64], folds: int, repeats: int, seed: int = 0, rows: RowData | None = None
-) -> Iterator[Split]:
-    """Yield splits, each with rows set aside to stop on.
+    y: NDArray[np.int64], folds: int, repeats: int = 1, seed: int = 0, *, time: FloatArray | None = None,
+    group: NDArray[np.intp] | None = None,
+) -> list[Split]:  # fmt: skip
+    """Return splits, each with rows set aside to stop on.
 
     * Without time and group: repeated stratified k-fold.
     * With groups: the same with all rows of a group on one side, those set aside included.
@@ -50,37 +52,39 @@ def splits(
     repeats : int
         Not with times: there is one order.
     seed : int
-    rows : RowData or None
+    time : ndarray of float64 of shape (n_rows,) or None
+    group : ndarray of int of shape (n_rows,) or None
 
-    Yields
-    ------
-    Split
+    Returns
+    -------
+    list of Split
 
     Raises
     ------
     TableError
         Where a part lacks a class.
+
+    Examples
+    --------
+    >>> [len(part) for part in splits(np.arange(100) % 2, folds=5)[0]]
+    [64, 16, 20]
     """
-    rows = rows or RowData()
     pairs = (
-        _by_chance(y, folds, repeats, seed, rows.group)
-        if rows.time is None
-        else _by_time(y, folds, seed, rows.time, rows.group)
+        _by_chance(y, folds, repeats, seed, group) if time is None else _by_time(y, folds, seed, time, group)
     )
+    every = []
     for number, (train, test) in enumerate(pairs):
-        split = Split(*_set_aside(y, train, seed + number, rows), test)
-        _refuse_missing_class(y, split, number)
-        yield split
-
-
-def n_splits(folds: int, repeats: int, rows: RowData) -> int:
-    """Return how many splits `splits` yields."""
-    if rows.time is None:
-        return folds * repeats
-    return folds * (1 if rows.group is None else _GROUP_PARTS)
-
-
-_Pairs = Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]
+        split = Split(*_set_aside(y, train, seed + number, time, group), test)
+        for what, part in zip(("train", "stop", "test"), split, strict=True):
+            missing = np.setdiff1d(y, y[part])
+            # of many classes, one may be absent from the rows to test on
+            if len(part) == 0 or (len(missing) and (what != "test" or y.max() == 1)):
+                raise TableError(
+                    f"split {number + 1} has no row of one class to {what} on: it is too rare, or absent "
+                    "for a time; take fewer folds (--folds) or --positive LABEL."
+                )
+        every.append(split)
+    return every
 
 
 def _by_chance(
@@ -100,68 +104,49 @@ def _by_time(
     y: NDArray[np.int64], windows: int, seed: int, time: FloatArray, group: NDArray[np.intp] | None
 ) -> _Pairs:
     window = _windows(time, windows + 1)
-    parts = (
-        [np.ones(len(y), dtype=bool)]
-        if group is None
-        else [np.isin(np.arange(len(y)), test) for _, test in _by_chance(y, _GROUP_PARTS, 1, seed, group)]
-    )
+    every = np.ones(len(y), dtype=bool)
+    parts = [every]
+    if group is not None:
+        parts = [np.isin(np.arange(len(y)), test) for _, test in _by_chance(y, _GROUP_PARTS, 1, seed, group)]
     for number in range(1, windows + 1):
         for part in parts:
-            past = (window < number) if group is None else (window < number) & ~part
+            past = (window < number) & (every if group is None else ~part)
             yield np.flatnonzero(past), np.flatnonzero((window == number) & part)
 
 
 def _windows(time: FloatArray, count: int) -> NDArray[np.intp]:
     """Return for each row its window of as many rows as the others, without a border between equal times."""
     times, place, rows = np.unique(time, return_inverse=True, return_counts=True)
-    if len(times) < count:
-        raise TableError(
-            f"the column of times (--time) has {len(times)} different values, fewer than the {count} windows "
-            f"of --folds {count - 1}."
-        )
     middle = np.cumsum(rows) - rows / 2
     window = np.minimum((middle * count / len(time)).astype(np.intp), count - 1)
     if len(np.unique(window)) < count:
         raise TableError(
-            f"too many rows have the same time (--time) for {count} windows: take fewer (--folds)."
+            f"{len(times):,} different times (--time) do not make {count} windows: take fewer (--folds)."
         )
     return np.asarray(window[place], dtype=np.intp)
 
 
 def _set_aside(
-    y: NDArray[np.int64], train: NDArray[np.intp], seed: int, rows: RowData
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    if rows.time is not None:
-        time = rows.time[train]
-        first = np.quantile(time, 1 - _STOP_SHARE, method="higher")
-        late = time >= first if (time < first).any() else time > first
+    y: NDArray[np.int64], train: NDArray[np.intp], seed: int, time: FloatArray | None,
+    group: NDArray[np.intp] | None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:  # fmt: skip
+    if time is not None:
+        times = time[train]
+        first = np.quantile(times, 1 - _STOP_SHARE, method="higher")
+        late = times >= first if (times < first).any() else times > first
         return train[~late], train[late]
-    if rows.group is not None:
-        _refuse_few_groups(y[train], rows.group[train], 2)
+    if group is not None:
+        _refuse_few_groups(y[train], group[train], 2)
         parts = StratifiedGroupKFold(round(1 / _STOP_SHARE), shuffle=True, random_state=seed)
-        fit, stop = next(parts.split(np.zeros((len(train), 1)), y[train], rows.group[train]))
+        fit, stop = next(parts.split(np.zeros((len(train), 1)), y[train], group[train]))
         return train[fit], train[stop]
     fit, stop = train_test_split(train, test_size=_STOP_SHARE, stratify=y[train], random_state=seed)
     return fit, stop
 
 
 def _refuse_few_groups(y: NDArray[np.int64], group: NDArray[np.intp], folds: int) -> None:
-    for label in np.unique(y):
-        count = len(np.unique(group[y == label]))
-        if count < folds:
-            raise TableError(
-                f"the rows of one class are of {count} groups only (--group), fewer than {folds} parts: take "
-                "fewer folds (--folds)."
-            )
-
-
-def _refuse_missing_class(y: NDArray[np.int64], split: Split, number: int) -> None:
-    """Refuse a part without a class: two classes need both everywhere, more need all to train on."""
-    classes = np.unique(y)
-    for name, part in zip(("train", "stop", "test"), split, strict=True):
-        missing = np.setdiff1d(classes, y[part])
-        if len(part) == 0 or (len(missing) and (name == "train" or len(classes) == 2)):
-            raise TableError(
-                f"split {number + 1} has no row of one class to {name} on: it may be too rare, or absent for "
-                "a time; take fewer folds (--folds) or --positive LABEL."
-            )
+    count = min(len(np.unique(group[y == label])) for label in np.unique(y))
+    if count < folds:
+        raise TableError(
+            f"the rows of one class are of {count} groups only (--group), fewer than {folds} parts (--folds)."
+        )

@@ -1,4 +1,4 @@
-"""A comparison as plain data: what the terminal, the JSON and the HTML report show."""
+"""A comparison as plain data: what the terminal, the JSON and the page show."""
 
 from __future__ import annotations
 
@@ -6,26 +6,47 @@ import json
 import math
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from focal_gbm.compare.contestants import LIBRARIES, Contestant
-from focal_gbm.compare.cross_validation import EFFORT, Comparison
-from focal_gbm.compare.protocol import CHOSEN, LOG_LOSS, SHIFTED, WEIGHTS
-from focal_gbm.compare.scores import METRICS
-from focal_gbm.compare.statistics import holm
-from focal_gbm.compare.verdict import Verdict, details, direction, sentence, verdicts
+import focal_gbm
+from focal_gbm.compare.contestants import LIBRARIES, LOG_LOSS
+
+if TYPE_CHECKING:
+    from focal_gbm.compare.comparison import Comparison
 
 #: Of the keys of the JSON. The first number is raised when a key goes or means something else, the second
 #: when one is added.
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 
-_PACKAGES = ("focal-gbm", "numpy", "scikit-learn", "xgboost", "lightgbm")
+#: Measured beside the scores.
+EFFORT = {"seconds": "training time, s", "rounds": "rounds"}
+
+#: Under the tables.
+FOOTNOTE = (
+    "Gain: over the log loss; + is better in every score. Better, worse: its interval lies on one side of "
+    "zero; level: within the margin (--margin); no word: the rows do not tell. The test knows that splits "
+    "share rows (Nadeau and Bengio); intervals are 95 %, of all but “focal loss” widened for their number. "
+    "“Focal loss” has the γ (and α) with the smallest log loss on the rows set aside in each split. "
+    "“Shifted”: class weights undone in the probabilities, in closed form."
+)
+
+_WAYS = {
+    "chance": "{splits} splits of {folds}-fold stratified cross-validation",
+    "group": "{splits} splits of {folds}-fold cross-validation with the rows of a group on one side",
+    "time": "{splits} windows of time, each tested by models trained on the past",
+    "time and group": "{splits} parts of {folds} windows of time, by models of the past of others",
+}
+_HOW = (
+    "; at most {rounds} rounds at learning rate {learning_rate:g}, stopped after {patience} without a better "
+    "log loss on the rows set aside; {seconds:.0f} seconds"
+)
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "xgboost", "lightgbm")
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of `summarise` and of ``focal-gbm compare --json``."""
+    """Return the JSON schema of `Comparison.to_dict` and of ``focal-gbm compare --json``."""
     text = files("focal_gbm.compare").joinpath("schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
@@ -41,144 +62,73 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `json_schema` describes it: "verdict" first, then "table", "protocol", "metrics", "libraries",
-        "notes" and
-        "versions". What cannot be computed is None.
+        As `json_schema` describes it. What cannot be computed is None.
     """
-    protocol = comparison.protocol
+    table, protocol = comparison.table, comparison.protocol
+    by = [name for name in ("time", "group") if getattr(table, name) is not None]
+    how = {
+        "splits_by": " and ".join(by) or "chance", "splits": comparison.n_splits, **vars(protocol),
+        "repeats": protocol.repeats_for(len(table.y)), "seconds": round(comparison.seconds, 1),
+    }  # fmt: skip
+    kinds = dict(zip(table.columns, table.X.dtypes, strict=True))
+    of_each = {library: comparison.verdict(library)._asdict() for library in protocol.libraries}
+    words = {
+        library: {metric: word or None for metric, word in one["words"].items()}
+        for library, one in of_each.items()
+    }
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": {library: _verdict(comparison, library) for library in protocol.libraries},
-        "table": _table(comparison),
-        "protocol": _protocol(comparison),
+        "verdict": {library: {**one, "words": words[library]} for library, one in of_each.items()},
+        "table": {
+            "name": table.name, "target": table.target,
+            "rows": len(table.y), "rows_in_file": table.rows_in_file, "features": list(kinds),
+            "categorical": [one for one, kind in kinds.items() if kind == "category"],
+            "missing_values": int(table.X.isna().sum().sum()),
+            "classes": dict(zip(table.labels, np.bincount(table.y).tolist(), strict=True)),
+            "roles": dict(vars(table.roles)),
+        },
+        "protocol": {name: list(one) if isinstance(one, tuple) else one for name, one in how.items()},
+        "how": _WAYS[str(how["splits_by"])].format(**how) + _HOW.format(**how),
         "metrics": {
-            name: {
-                "label": protocol.label(name), "higher_is_better": METRICS[name].higher_is_better,
-                "meaning": METRICS[name].meaning, "decides": name in comparison.decisive,
+            name: {**one._asdict(), "decides": name in comparison.decisive}
+            for name, one in comparison.metrics.items()
+        },
+        "libraries": {
+            library: {
+                "name": LIBRARIES[library],
+                "contestants": {
+                    name: _contestant(comparison, library, name) for name in comparison.names(library)
+                },
             }
-            for name in dict.fromkeys([*comparison.decisive, *comparison.metrics])
+            for library in protocol.libraries
         },
-        "libraries": {library: _library(comparison, library) for library in protocol.libraries},
-        "notes": [*comparison.table.notes, *_time_note(comparison), *comparison.notes],
-        "versions": {package: version(package) for package in _PACKAGES},
+        "notes": list(comparison.notes),
+        "versions": {"focal_gbm": focal_gbm.__version__, **{one: version(one) for one in _PACKAGES}},
     }  # fmt: skip
 
 
-def _verdict(comparison: Comparison, library: str) -> dict[str, Any]:
-    found = verdicts(comparison, library)
-    return {
-        **_decision(found[0]),
-        "sentence": sentence(comparison, library),
-        "details": details(comparison, library),
-        "by_metric": {one.metric: _decision(one) for one in found},
-    }
-
-
-def _decision(one: Verdict) -> dict[str, Any]:
-    return {
-        "decision": one.decision, "metric": one.metric, "difference": one.difference,
-        "low": _number(one.low), "high": _number(one.high), "margin": one.margin,
-    }  # fmt: skip
-
-
-def _table(comparison: Comparison) -> dict[str, Any]:
-    table = comparison.table
-    roles = table.roles
-    return {
-        "name": table.name, "target": table.target, "rows": len(table.y), "features": len(table.columns),
-        "classes": dict(zip(table.labels, np.bincount(table.y).tolist(), strict=True)),
-        "categorical": [
-            name for name, kind in zip(table.columns, table.X.dtypes, strict=True) if kind == "category"
-        ],
-        "missing_values": int(table.X.isna().sum().sum()),
-        "roles": {
-            "time": roles.time, "ordered": roles.ordered, "group": roles.group, "weight": roles.weight,
-            "cost_fp": roles.cost_fp, "cost_fn": roles.cost_fn,
-        },
-    }  # fmt: skip
-
-
-def _protocol(comparison: Comparison) -> dict[str, Any]:
-    protocol, settings = comparison.protocol, comparison.protocol.settings
-    return {
-        "splits_by": _splits_by(comparison),
-        "folds": protocol.folds,
-        "splits": comparison.n_splits, "splits_planned": comparison.n_splits_planned,
-        "rounds": settings.rounds, "learning_rate": settings.learning_rate,
-        "patience": settings.patience, "seed": settings.seed,
-        "gamma": list(protocol.gammas), "alpha": list(protocol.alphas),
-        "precision": protocol.precision, "top": protocol.top, "margin": protocol.margin,
-        "seconds": round(comparison.seconds, 1),
-    }  # fmt: skip
-
-
-def _splits_by(comparison: Comparison) -> str:
-    rows = comparison.table.rows
-    by = [name for name, values in (("time", rows.time), ("group", rows.group)) if values is not None]
-    return " and ".join(by) or "chance"
-
-
-def _library(comparison: Comparison, library: str) -> dict[str, Any]:
-    names = comparison.names(library)
-    grid = {one.label: one for one in comparison.protocol.contestants(library)}
-    found = [_contestant(comparison, library, name, grid.get(name)) for name in names]
-    points = [one for one in found if one["of_grid"]]
-    for metric in comparison.metrics:
-        pairs = [comparison.paired(library, one["name"], metric) for one in points]
-        # many points were tried: one of them looks good by chance
-        for one, pair, p in zip(points, pairs, holm([pair.p for pair in pairs]), strict=True):
-            one["scores"][metric]["difference"].update(
-                p_adjusted=_number(p), significance=direction(metric, pair, p)
-            )
-    return {"name": LIBRARIES[library], "contestants": {one["name"]: one for one in found}}
-
-
-def _contestant(comparison: Comparison, library: str, name: str, point: Contestant | None) -> dict[str, Any]:
-    of_grid = point is not None and point.loss == "focal"
-    scores = {}
+def _contestant(comparison: Comparison, library: str, name: str) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
     for metric in comparison.metrics:
         values = comparison.values(library, name, metric)
-        one: dict[str, Any] = {"mean": float(values.mean()), "sd": _sd(values), "values": values.tolist()}
-        one["difference"] = None
+        scores[metric] = {"mean": float(values.mean()), "values": values.tolist(), "gain": None}
         if name != LOG_LOSS:
-            pair = comparison.paired(library, name, metric)
-            one["difference"] = {
-                "mean": pair.mean, "low": _number(pair.low), "high": _number(pair.high), "p": _number(pair.p),
-                "p_adjusted": None, "significance": direction(metric, pair),
-            }  # fmt: skip
-        scores[metric] = one
-    effort = {}
-    for what in EFFORT:
-        values = comparison.values(library, name, what)
-        effort[what] = {"mean": float(values.mean()), "sd": _sd(values)}
-    chosen = comparison.chosen[library]
-    return {
-        "name": name,
-        "loss": {LOG_LOSS: "log loss", WEIGHTS: "class weights", SHIFTED: "class weights"}.get(
-            name, "focal loss"
-        ),
-        "gamma": point.gamma if of_grid and point else None,
-        "alpha": point.alpha if of_grid and point else None,
-        "shifted": name == SHIFTED,
-        "of_grid": of_grid,
-        "times_chosen": chosen.get(name, 0) if of_grid else comparison.n_splits if name == CHOSEN else None,
-        "scores": scores,
-        "effort": effort,
-    }
+            one = comparison.improvement(library, name, metric)
+            of_gain = {key: getattr(one, key) for key in ("mean", "low", "high", "margin")}
+            known = {key: None if math.isnan(value) else value for key, value in of_gain.items()}
+            scores[metric]["gain"] = {**known, "word": one.word or None}
+    effort = {what: float(comparison.values(library, name, what).mean()) for what in EFFORT}
+    return {"times_chosen": comparison.chosen[library].get(name), "scores": scores, "effort": effort}
 
 
-def _sd(values: Any) -> float | None:
-    return float(values.std(ddof=1)) if len(values) > 1 else None
+def number(value: float) -> str:
+    """Return a score with four decimals, five where it is small, and a large number with few.
 
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _time_note(comparison: Comparison) -> list[str]:
-    if comparison.n_splits == comparison.n_splits_planned:
-        return []
-    return [
-        f"{comparison.n_splits} of {comparison.n_splits_planned} splits: more would have taken longer than "
-        f"{comparison.protocol.minutes:g} minutes (--minutes)."
-    ]
+    Examples
+    --------
+    >>> [number(value) for value in (0.95764, 0.00123, 12.345, 1234.5)]
+    ['0.9576', '0.00123', '12.3', '1,234']
+    """
+    size = abs(value)
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 2 else 4 if size >= 0.01 else 5
+    return f"{value:,.{decimals}f}"

@@ -1,4 +1,4 @@
-"""The comparison as tables in a terminal."""
+"""The comparison in a terminal: the verdict first, then one table for each library."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from focal_gbm.compare.cross_validation import EFFORT
-from focal_gbm.compare.protocol import CHOSEN, LOG_LOSS, SHIFTED, WEIGHTS
-from focal_gbm.compare.wording import FOOTNOTE, difference, how_split, settings, with_spread
+from focal_gbm.compare.contestants import CHOSEN, LOG_LOSS
+from focal_gbm.compare.summary import EFFORT, FOOTNOTE, number
 
 #: Blue and orange are told apart by nearly everybody; the word says it anyway.
 _STYLES = {"better": "bold blue", "worse": "bold dark_orange"}
+
+#: A narrower terminal shows the contestants that decide.
+_WIDE = 120
 
 
 def show(summary: dict[str, Any], console: Console) -> None:
@@ -23,66 +25,53 @@ def show(summary: dict[str, Any], console: Console) -> None:
     Parameters
     ----------
     summary : dict
-        From `summarise`.
+        From `Comparison.to_dict`.
     console : rich.console.Console
     """
-    about, plan = summary["table"], summary["protocol"]
-    console.print(
-        f"\n[bold]{escape(about['name'])}[/bold]: {about['rows']:,} rows, {about['features']} features "
-        f"({len(about['categorical'])} categorical), {about['missing_values']:,} missing values."
-    )
-    for note in summary["notes"]:
-        console.print(f"• {escape(note)}", highlight=False)
-    console.print(f"• {how_split(plan)}, {settings(plan)}; {plan['seconds']:.0f} seconds.\n", highlight=False)
-    for found in summary["libraries"].values():
-        console.print(_headline(summary, found))
-        console.print(_points(summary, found))
-    console.print(f"[dim]{escape(FOOTNOTE)}[/dim]\n", highlight=False)
-    console.print("[bold]Would focal loss help on this table?[/bold]")
+    about = summary["table"]
+    console.print(f"\n[bold]Would focal loss help on {escape(about['name'])}?[/bold]", highlight=False)
     for verdict in summary["verdict"].values():
         console.print(f"[bold]{escape(verdict['sentence'])}[/bold]", highlight=False)
-        for sentence in verdict["details"]:
-            console.print(f"  {escape(sentence)}", highlight=False)
+    rows = (
+        f"{about['rows']:,} rows, {len(about['features'])} features ({len(about['categorical'])} categorical)"
+    )
+    facts = f"{rows}, {about['missing_values']:,} missing values; {summary['how']}."
+    for note in ("", facts, *summary["notes"]):
+        console.print(f"• {escape(note)}" if note else "", highlight=False)
+    for library in summary["libraries"].values():
+        console.print(_scores(summary, library, console.width >= _WIDE))
+    console.print(f"[dim]{escape(FOOTNOTE)}[/dim]\n", highlight=False)
+    for key, verdict in summary["verdict"].items():
+        console.print(f"[bold]To fit {summary['libraries'][key]['name']}, {verdict['recommended']}:[/bold]")
+        console.print(verdict["snippet"], markup=False, soft_wrap=True)
 
 
-def _headline(summary: dict[str, Any], found: dict[str, Any]) -> RichTable:
-    table = RichTable(title=found["name"], title_justify="left", title_style="bold", padding=(0, 1))
-    by_name = found["contestants"]
-    contestants = [by_name[name] for name in (CHOSEN, LOG_LOSS, SHIFTED)]
-    table.add_column("")
-    table.add_column("focal − log loss", justify="right")
-    for one in contestants:
-        table.add_column(one["name"], justify="right")
+def _scores(summary: dict[str, Any], library: dict[str, Any], is_wide: bool) -> RichTable:
+    found = library["contestants"]
+    others = [name for name in found if name not in (LOG_LOSS, CHOSEN)] if is_wide else []
+    table = RichTable(title=f"\n{library['name']}", title_justify="left", title_style="bold", padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for name in (LOG_LOSS, CHOSEN, "gain", *others):
+        table.add_column(name, justify="right", no_wrap=name == "gain")
     for metric, about in summary["metrics"].items():
+        scores = {name: one["scores"][metric] for name, one in found.items()}
+        cells = [_cell(scores[name], about["decides"]) for name in (LOG_LOSS, CHOSEN, *others)]
+        cells[1:2] = [Text(number(scores[CHOSEN]["mean"])), _gain(scores[CHOSEN]["gain"])]
         arrow = "↑" if about["higher_is_better"] else "↓"
-        cells = [with_spread(one["scores"][metric]) for one in contestants]
-        table.add_row(
-            f"{arrow} {about['label']}", _styled(by_name[CHOSEN]["scores"][metric]["difference"]), *cells
-        )
-    table.add_section()
+        table.add_row(f"{arrow} {about['label']}", *cells, style="bold" if about["decides"] else "")
     for what, label in EFFORT.items():
+        efforts = {name: f"{one['effort'][what]:.3g}" for name, one in found.items()}
         table.add_row(
-            f"  {label}", "", *(with_spread(one["effort"][what], effort=True) for one in contestants)
+            f"  {label}", efforts[LOG_LOSS], efforts[CHOSEN], "", *(efforts[name] for name in others)
         )
     return table
 
 
-def _points(summary: dict[str, Any], found: dict[str, Any]) -> RichTable:
-    title = f"{found['name']}: difference to log loss"
-    table = RichTable(title=title, title_justify="left", title_style="bold", padding=(0, 1))
-    table.add_column("")
-    decisive = [metric for metric, about in summary["metrics"].items() if about["decides"]]
-    for metric in decisive:
-        table.add_column(summary["metrics"][metric]["label"], justify="right")
-    table.add_column("times chosen", justify="right")
-    for one in found["contestants"].values():
-        if one["name"] in (LOG_LOSS, CHOSEN):
-            continue
-        name = f"{one['name']}, as they come" if one["name"] == WEIGHTS else one["name"]
-        cells = [_styled(one["scores"][metric]["difference"]) for metric in decisive]
-        table.add_row(name, *cells, str(one["times_chosen"]) if one["of_grid"] else "")
-    return table
+def _gain(one: dict[str, Any]) -> Text:
+    return Text(f"{one['mean']:+.4f} {one['word'] or ''}".rstrip(), style=_STYLES.get(one["word"], ""))
 
 
-def _styled(one: dict[str, Any]) -> Text:
-    return Text(difference(one), style=_STYLES.get(one["significance"], ""))
+def _cell(score: dict[str, Any], decides: bool) -> Text:
+    word = score["gain"] and score["gain"]["word"]
+    text = number(score["mean"])
+    return Text(f"{text}\n{word}" if word and decides else text, style=_STYLES.get(word, ""))

@@ -1,146 +1,144 @@
-"""What a difference means: better, worse, equivalent, or too uncertain to tell."""
+"""What a difference means: better, worse, level, or too uncertain to tell; and what to do about it.
+
+A word and the interval beside it come from one test with one adjustment, everywhere.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from focal_gbm.compare.contestants import LIBRARIES
-from focal_gbm.compare.cross_validation import Comparison
-from focal_gbm.compare.protocol import CHOSEN, LOG_LOSS
-from focal_gbm.compare.scores import METRICS
-from focal_gbm.compare.statistics import LEVEL, Paired
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
 
-BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
+from focal_gbm.compare.columns import FloatArray
 
-NOT_SIGNIFICANT = "not significant"
+#: Intervals hold the truth in so many of 100 cases.
+CONFIDENCE = 0.95
 
-_WORDS = {
-    BETTER: "focal loss is better",
-    WORSE: "focal loss is worse",
-    EQUIVALENT: "focal loss and log loss are equivalent",
-    CANNOT_TELL: "too few rows to tell",
-}
-_ADVICE = {
-    BETTER: "Focal loss helps here.",
-    WORSE: "Keep the log loss.",
-    EQUIVALENT: "Keep the log loss: focal loss changes nothing that matters.",
-    CANNOT_TELL: "Keep the log loss until there are more.",
-}
+#: From so many splits on, more of them narrow an interval by little.
+MANY_SPLITS = 20
 
 
-class Verdict(NamedTuple):
-    """The decision on one score.
+class Improvement(NamedTuple):
+    """What a contestant gains over another in a score; more is better, whichever way the score goes.
 
     Attributes
     ----------
-    metric : str
-    decision : {"better", "worse", "equivalent", "cannot tell"}
-    difference, low, high : float
-        Focal loss less log loss, with its 95 % interval; NaN where there is none.
+    mean, low, high : float
+        Of the splits, with the interval; NaN where one split shows no spread.
     margin : float
         What does not matter, in the units of the score.
+    word : {"better", "worse", "level", ""}
+        "level" where the whole interval lies within the margin; "better" or "worse" where it lies on one side
+        of zero; "" where the rows do not tell.
+    told_by_splits : bool
+        Whether `MANY_SPLITS` splits with this mean and spread would tell.
     """
 
-    metric: str
-    decision: str
-    difference: float
+    mean: float
     low: float
     high: float
     margin: float
+    word: str
+    told_by_splits: bool = False
 
 
-def decide(metric: str, paired: Paired, base: float, margin: float = 0.02) -> Verdict:
-    """Return the decision on a difference.
+def improvement(differences: ArrayLike, test_to_train: float, margin: float, tests: int = 1) -> Improvement:
+    """Return the mean of differences over the splits, with its interval and its word.
+
+    Splits share most of their training rows, so that their scores are alike and a plain paired t-test finds
+    differences where there are none. The corrected test widens the variance of the mean from 1/J to
+    1/J + n_test/n_train (Nadeau and Bengio 2003, Inference for the generalization error,
+    doi:10.1023/A:1024068626366; for repeated k-fold Bouckaert and Frank 2004). For windows of time it is a
+    rule of thumb: they follow each other, and their training rows grow.
 
     Parameters
     ----------
-    metric : str
-        One of `METRICS`, which says whether more is better.
-    paired : Paired
-        Of the difference to the log loss.
-    base : float
-        The score of the log loss.
-    margin : float, default=0.02
-        The share of `base` that does not matter.
+    differences : array-like of shape (n_splits,)
+        Of the same splits, one contestant less the other; positive is better.
+    test_to_train : float
+        Rows to test on over rows to train on.
+    margin : float
+        A difference that does not matter.
+    tests : int, default=1
+        Comparisons made at once: the interval is widened by Bonferroni's rule, and the word follows it.
 
     Returns
     -------
-    Verdict
-        "equivalent" where the whole interval lies within the margin, zero inside or not; "better" or "worse"
-        where the interval lies on one side of zero; "cannot tell" otherwise, and where there is no interval.
+    Improvement
 
     Examples
     --------
-    >>> decide("average_precision", Paired(0.001, -0.002, 0.004, 0.4), base=0.6).decision
-    'equivalent'
-    >>> decide("average_precision", Paired(0.001, -0.05, 0.052, 0.9), base=0.6).decision
-    'cannot tell'
-    >>> decide("log_loss", Paired(-0.03, -0.05, -0.01, 0.01), base=0.2).decision
+    >>> improvement([0.02, 0.021, 0.019, 0.02, 0.022], 0.25, margin=0.01).word
     'better'
+    >>> improvement([0.01, -0.02, 0.015, 0.0, 0.005], 0.25, margin=0.01).word
+    ''
     """
-    width = margin * abs(base)
-    low, high = (paired.low, paired.high) if METRICS[metric].higher_is_better else (-paired.high, -paired.low)
-    if math.isnan(low):
-        decision = CANNOT_TELL
-    elif -width <= low and high <= width:
-        decision = EQUIVALENT
-    elif low > 0:
-        decision = BETTER
-    elif high < 0:
-        decision = WORSE
-    else:
-        decision = CANNOT_TELL
-    return Verdict(metric, decision, paired.mean, paired.low, paired.high, width)
+    values: FloatArray = np.asarray(differences, dtype=np.float64)
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return Improvement(mean, math.nan, math.nan, margin, "")
+    spread = float(values.std(ddof=1))
+
+    def interval(n: int) -> tuple[float, float]:
+        quantile = float(stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * tests), n - 1))
+        half = quantile * spread * math.sqrt(1 / n + test_to_train)
+        return mean - half, mean + half
+
+    low, high = interval(count)
+    told = bool(_word(*interval(max(count, MANY_SPLITS)), margin))
+    return Improvement(mean, low, high, margin, _word(low, high, margin), told)
 
 
-def verdicts(comparison: Comparison, library: str) -> list[Verdict]:
-    """Return the decision on each score that decides, the first being that of the verdict."""
-    found = []
-    for metric in comparison.decisive:
-        base = float(comparison.values(library, LOG_LOSS, metric).mean())
-        pair = comparison.paired(library, CHOSEN, metric)
-        found.append(decide(metric, pair, base, comparison.protocol.margin))
-    return found
+def _word(low: float, high: float, margin: float) -> str:
+    if -margin <= low and high <= margin:
+        return "level"
+    return "better" if low > 0 else "worse" if high < 0 else ""
 
 
-def sentence(comparison: Comparison, library: str) -> str:
-    """Return the verdict on a library in a sentence."""
-    first, *others = verdicts(comparison, library)
-    label = comparison.protocol.label
-    rest = "; ".join(f"{label(one.metric)}: {one.decision}" for one in others)
-    more = f" ({rest})" if rest else ""
-    words = f"{_WORDS[first.decision]} in {label(first.metric)}{more}"
-    return f"{LIBRARIES[library]}: {words}. {_ADVICE[first.decision]}"
+class Verdict(NamedTuple):
+    """The answer for one library.
+
+    Attributes
+    ----------
+    words : dict of {str: str}
+        What focal loss is against the log loss, by the scores that decide; "" where the rows do not tell.
+    sentence : str
+        The answer and the advice.
+    recommended : str
+        The contestant to take.
+    snippet : str
+        Python that fits it.
+    """
+
+    words: dict[str, str]
+    sentence: str
+    recommended: str
+    snippet: str
 
 
-def details(comparison: Comparison, library: str) -> list[str]:
-    """Return a sentence with the numbers for each score that decides."""
-    return [_numbers(comparison, library, one) for one in verdicts(comparison, library)]
-
-
-def _numbers(comparison: Comparison, library: str, one: Verdict) -> str:
-    label = comparison.protocol.label(one.metric)
-    base = float(comparison.values(library, LOG_LOSS, one.metric).mean())
-    share = f" ({one.difference / base:+.1%})" if base else ""
-    interval = "" if math.isnan(one.low) else f", 95 % interval {one.low:+.4g} to {one.high:+.4g}"
-    better = "higher" if METRICS[one.metric].higher_is_better else "lower"
-    return (
-        f"{label[:1].upper()}{label[1:]} ({better} is better): focal − log loss "
-        f"{one.difference:+.4g}{share}{interval}; margin ±{one.margin:.4g}: {one.decision}."
-    )
-
-
-def direction(metric: str, paired: Paired, p: float | None = None) -> str:
-    """Return "better", "worse" or "not significant": what a difference means for a score, whatever its size.
+def sentence(words: dict[str, str], untold: str) -> str:
+    """Return what focal loss is, by places such as "in ranking (average precision)".
 
     Parameters
     ----------
-    metric : str
-    paired : Paired
-    p : float or None
-        A p value that allows for several tests, in place of the pair's own.
+    words : dict of {str: str}
+        By place.
+    untold : str
+        Why the rows do not tell, where they do not.
+
+    Examples
+    --------
+    >>> sentence({"in ranking": "level", "for probabilities": ""}, "90 rows are too few to tell")
+    'focal loss and log loss are equivalent in ranking; for probabilities, 90 rows are too few to tell'
     """
-    if not (paired.p if p is None else p) < LEVEL:  # NaN, too: one split shows no spread
-        return NOT_SIGNIFICANT
-    return BETTER if (paired.mean > 0) == METRICS[metric].higher_is_better else WORSE
+    places: dict[str, list[str]] = {}
+    for place, word in words.items():
+        places.setdefault(word, []).append(place)
+    phrases = {
+        "better": "focal loss is better {}", "worse": "focal loss is worse {}",
+        "level": "focal loss and log loss are equivalent {}", "": "{}, " + untold,
+    }  # fmt: skip
+    return "; ".join(phrases[word].format(" and ".join(where)) for word, where in places.items())

@@ -110,7 +110,6 @@ class CompiledKernel:
                 "gradient": out[0],
                 "hessian": out[1],
             }
-        assert loss.margin_loss is not None
         self._job = _Job(
             is_softmax=loss.kind == "multiclass", label_bytes=codes.itemsize, n_columns=start.size,
             n_rows=len(labels), hessian_factor=hessian_factor, floor=loss.margin_loss.floor,

@@ -144,7 +144,6 @@ class CudaKernel:
         self._uploaded: Any = None
         self._first_bad = cuda.upload(np.full(1, self._n_rows, np.int64))
         n_columns = self._shape[1] if len(self._shape) == 2 else 1
-        assert loss.margin_loss is not None
         numbers = [hessian_factor, loss.margin_loss.floor, *tables.limits]
         for table in tables.tables:
             numbers += [table.first, len(table.cubics), table.per_unit]

@@ -15,10 +15,9 @@ def raise_if_not_finite(raw_prediction: FloatArray, *results: FloatArray, first_
     A NaN score can still give a finite gradient, so scores are checked as well. `first_row` is the number of
     the first of the rows given.
     """
-    bad = [_first_not_finite(array) for array in (raw_prediction, *results) if not _is_finite(array)]
-    if not bad:
+    row = min(_first_not_finite(array) for array in (raw_prediction, *results))
+    if row == len(raw_prediction):
         return
-    row = min(bad)
     if not np.isfinite(raw_prediction[row]).all():
         raise ValueError(
             f"The focal objective must return finite numbers, which it cannot at row {first_row + row}, "
@@ -32,11 +31,10 @@ def raise_if_not_finite(raw_prediction: FloatArray, *results: FloatArray, first_
     )
 
 
-def _is_finite(array: FloatArray) -> bool:
-    """Say whether all numbers are finite; where their sum is, one pass tells."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
-
-
 def _first_not_finite(array: FloatArray) -> int:
-    return int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).argmax())
+    """Return the first row with a number that is not finite, or the number of rows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if math.isfinite(np.add.reduce(array, axis=None)):  # one pass tells
+            return len(array)
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return int(bad.argmax()) if bad.any() else len(array)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import Loss
-from focal_gbm.losses.log_odds import score_of_log_odds
+from focal_gbm.losses.log_odds import margins_of_terms, score_of_log_odds
 from focal_gbm.losses.margin import Margin, MarginLoss
 from focal_gbm.losses.roots import increasing_root, lower_bound, upper_bound
 
@@ -39,9 +39,8 @@ _STEPS_PER_UNIT = (4, 8, 16, 32, 64, 128, 256, 512)
 #: More steps than these, for γ in the hundreds, no longer stay in a cache.
 _MOST_STEPS = 32_768
 
-#: Error of a cubic, which is largest in the middle of its step, and of its slope, of which Hessians are made.
-#: The second is at most 384 / 72√3 times the first divided by the step.
-_TOLERANCE = 2e-7
+#: Error of the slope of a cubic, of which Hessians are made. It is at most 384 / 72√3 times the error of the
+#: cubic, which is largest in the middle of a step, divided by the step.
 _SLOPE_TOLERANCE = 1e-6
 _ERROR_OF_SLOPE = 384.0 / (72.0 * math.sqrt(3.0))
 
@@ -51,8 +50,8 @@ _LAST_STEP, _FLAT = 1.0 / 16.0, 4e-10
 #: Numbers that float32 cannot hold: beyond them a function counts as constant.
 _NOTHING, _ALL = 1e-38, 1e38
 
-#: Margins up to which a function may go on changing.
-_REACHES = (24.0, 36.0, 54.0, 81.0, 122.0, 183.0, 274.0, 411.0, 600.0)
+#: Margins up to which a function may go on changing; no raw prediction is as far as the last.
+_REACHES = (24.0, 36.0, 54.0, 81.0, 122.0, 183.0, 274.0)
 
 #: V at p = 1/2 over the largest V: below, for γ beyond 25 or so, the rounding of T in float32 is felt.
 _LEAST_SHARE = 1e-6
@@ -60,8 +59,13 @@ _LEAST_SHARE = 1e-6
 #: The largest margin of another class than the first: 0, and more in the steps of a search.
 _MOST_OF_OTHERS = 1.0
 
-#: Of arguments of shape (n,), values of shape (n_functions, n).
+#: Of arguments of shape (n,), values of shape (n_functions, n); and of both, what errors are relative to.
 Function: TypeAlias = Callable[[FloatArray], FloatArray]
+Size: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def _absolute(x: FloatArray, values: FloatArray) -> FloatArray:
+    return np.abs(values)
 
 
 class Table(NamedTuple):
@@ -70,6 +74,14 @@ class Table(NamedTuple):
     first: int  #: the first step begins at ``first / per_unit``
     per_unit: int  #: steps in one unit of the argument
     cubics: NDArray[np.float32]  #: of shape (n_steps, n_functions, 4), the constant first
+
+    def at(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the first function and its slope, as compiled code has them."""
+        inside = np.clip(x * self.per_unit, self.first, self.first + len(self.cubics))
+        step = np.minimum(np.floor(inside), self.first + len(self.cubics) - 1)
+        u = inside - step
+        c0, c1, c2, c3 = np.moveaxis(self.cubics[(step - self.first).astype(np.intp), 0], -1, 0)
+        return c0 + u * (c1 + u * (c2 + u * c3)), (c1 + u * (2.0 * c2 + 3.0 * u * c3)) * self.per_unit
 
 
 class Tables(NamedTuple):
@@ -81,7 +93,7 @@ class Tables(NamedTuple):
 
 
 def tables_of(loss: Loss, scale: float = 1.0) -> Tables | None:
-    """Return the tables of a loss, or None where they would be too long or a function has no limit.
+    """Return the tables of a loss, or None where they would be too long.
 
     Parameters
     ----------
@@ -89,7 +101,6 @@ def tables_of(loss: Loss, scale: float = 1.0) -> Tables | None:
     scale : float
         Multiplies the loss.
     """
-    assert loss.margin_loss is not None
     alpha = scale * np.array(loss.class_weights)
     if loss.kind == "multiclass":
         return tables_of_many(loss.margin_loss, alpha)
@@ -123,7 +134,7 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     highest, g = loss.link_term(certain)[1], loss.derivatives(certain)[0][1]
 
     def others(term: FloatArray) -> FloatArray:
-        m = Margin(_margins_at(loss, term * rate))
+        m = Margin(margins_of_terms(loss, term * rate, 2.0 * _MOST_OF_OTHERS))
         v = np.exp(-m.minus_log_p - term)
         return np.stack([v, rate * v * m.q / loss.link_slope(m)])
 
@@ -136,12 +147,17 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
         share = np.exp(-m.minus_log_p - share_slope * x) * rate / loss.link_slope(m)
         return np.stack([loss.link_term(m) / rate - term_slope * x, share, loss.share_slope(m)])
 
+    def size(x: FloatArray, values: FloatArray) -> FloatArray:
+        # errors of T are absolute; u is multiplied by 1 - π, which is as small as t'
+        _, e, u = np.abs(values)
+        return np.stack([np.ones_like(e), e, np.maximum(np.maximum(u, 1.0), e * np.exp(share_slope * x))])
+
     reach = np.array(_REACHES)
     lowest = _end(others, loss.link_term(Margin(-reach)) / rate, -1)
     of_others = _table(others, lowest, highest / rate)
     ends = Margin(np.append(reach, -math.log(len(alpha) - 1.0) - 1.0))  # p of the first is at least 1/K
     x = loss.link_term(ends) / rate + ends.minus_log_q
-    of_first = _table(first, x[-1], _end(first, x[:-1], 1, _size_of_first), _size_of_first)
+    of_first = _table(first, x[-1], _end(first, x[:-1], 1, size), size)
     if of_others is None or of_first is None:
         return None
     most = float(of_others.cubics[:, 0, 0].max())  # the search begins where no class has more than a half
@@ -151,34 +167,17 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
     return Tables((of_others, of_first), (rate, term_slope, share_slope, most), alpha * factor)
 
 
-def _margins_at(loss: MarginLoss, term: FloatArray) -> FloatArray:
-    """Return the margins at which the link term is given, a larger one than those of a table at most."""
-    high = np.full_like(term, 2.0 * _MOST_OF_OTHERS)
-    target = np.minimum(term, loss.link_term(Margin(high)))
-
-    def residual(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        m = Margin(x)
-        return loss.link_term(m) - target, loss.link_slope(m)
-
-    return increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
-
-
-def _size_of_first(values: FloatArray) -> FloatArray:
-    """Return what errors of T, E and u are relative to: 1 for T; u can cross 0."""
-    return np.stack([np.ones(values.shape[1]), np.abs(values[1]), np.maximum(np.abs(values[2]), 1.0)])
-
-
-def _end(function: Function, candidates: FloatArray, sign: int, size: Function = np.abs) -> float:
-    """Return the first of some arguments beyond which all functions are constant, or infinity."""
+def _end(function: Function, candidates: FloatArray, sign: int, size: Size = _absolute) -> float:
+    """Return the first of some arguments beyond which all functions are constant, or the last of them."""
     value = function(candidates)
     change = np.abs(value - function(candidates - sign * _LAST_STEP))
-    flat = change <= _FLAT * size(value)
+    flat = change <= _FLAT * size(candidates, value)
     flat |= (np.abs(value) < _NOTHING) | (np.abs(value) > _ALL)
     is_end = flat.all(axis=0)
-    return float(candidates[is_end.argmax()]) if is_end.any() else math.inf
+    return float(candidates[is_end.argmax() if is_end.any() else -1])
 
 
-def _table(function: Function, low: float, high: float, size: Function = np.abs) -> Table | None:
+def _table(function: Function, low: float, high: float, size: Size = _absolute) -> Table | None:
     """Return functions as a table, with steps that are short enough, or None if these are too many.
 
     Errors are relative to the `size` of the values.
@@ -190,15 +189,16 @@ def _table(function: Function, low: float, high: float, size: Function = np.abs)
         if last - first > _MOST_STEPS:
             return None
         # at every half step, and two more beyond either end
-        values = function(np.arange(2 * first - 2, 2 * last + 3) / (2.0 * per_unit))
+        x = np.arange(2 * first - 2, 2 * last + 3) / (2.0 * per_unit)
+        values = function(x)
         node, middle = values[:, 2:-2:2], values[:, 3:-3:2]
         slope = (8.0 * (values[:, 3:-1:2] - values[:, 1:-3:2]) - (values[:, 4::2] - values[:, :-4:2])) / 6.0
         rise = np.diff(node)
         cubic = slope[:, :-1] + slope[:, 1:] - 2.0 * rise
         cubics = np.stack([node[:, :-1], slope[:, :-1], rise - slope[:, :-1] - cubic, cubic], axis=-1)
         found = cubics @ (0.5 ** np.arange(4))
-        tolerance = min(_TOLERANCE, _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit)
-        if (np.abs(found - middle) <= tolerance * np.maximum(size(middle), _NOTHING)).all():
+        tolerance = _SLOPE_TOLERANCE / _ERROR_OF_SLOPE / per_unit
+        if (np.abs(found - middle) <= tolerance * np.maximum(size(x[3:-3:2], middle), _NOTHING)).all():
             with np.errstate(over="ignore"):  # a weight too large for float32 makes the first gradient raise
                 return Table(first, per_unit, np.ascontiguousarray(cubics.swapaxes(0, 1), dtype=np.float32))
     return None

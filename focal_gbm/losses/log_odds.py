@@ -14,8 +14,8 @@ and its slope t',
     gradient_j  = A_t (π_j - δ_tj)
     hessian_jj  = A_t { (1 - u_t) (π_j - δ_tj)² + π_j [ u_j (1 - π_j)² + π_j Σ_{k≠j} π_k u_k ] }
 
-with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f). Of them all that
-there is of a loss is the weight w, at the score z of f:
+with u = `share_slope`, as ``dm_j = (df_j - Σ_k π_k df_k) / t'_j``. Two classes are f = (0, f), and all that
+there is of a loss is then its weight w, at the score z of f:
 
     w           = [α_0 g(-z) + α_1 g(z)] / [t'(z) + t'(-z)]
     gradient    = w (η - y)
@@ -89,7 +89,7 @@ def margins_of_log_odds(loss: MarginLoss, alpha: FloatArray, f: FloatArray) -> F
     m = increasing_root(residual, low, high, start)
     margins = np.empty_like(y)
     margins[first] = m
-    margins.T[is_other.T] = _margin_at(loss, others + loss.link_term(Margin(m))).T.ravel()
+    margins.T[is_other.T] = margins_of_terms(loss, others + loss.link_term(Margin(m))).T.ravel()
     return margins
 
 
@@ -113,7 +113,7 @@ def _log_excess(loss: MarginLoss, others: FloatArray, m: FloatArray) -> tuple[Fl
     `others` are the terms of the others less that of the first.
     """
     first = Margin(m)
-    margins = _margin_at(loss, others + loss.link_term(first))
+    margins = margins_of_terms(loss, others + loss.link_term(first))
     log_p = -np.logaddexp(0.0, -margins)
     log_sum = np.logaddexp.reduce(log_p, axis=0)
     share = np.where(margins < 0, np.exp(log_p - log_sum), 0.0)
@@ -121,19 +121,19 @@ def _log_excess(loss: MarginLoss, others: FloatArray, m: FloatArray) -> tuple[Fl
     return log_sum + first.minus_log_q, first.p + rise * loss.link_slope(first)
 
 
-def _margin_at(loss: MarginLoss, value: FloatArray) -> FloatArray:
-    """Return the margin m <= 0 at which the `link_term` is `value`, or 0 where there is none."""
-    zero = np.zeros_like(value)
-    at_zero = loss.link_term(Margin(zero))
-    target = np.minimum(value, at_zero)
+def margins_of_terms(loss: MarginLoss, value: FloatArray, highest: float = 0.0) -> FloatArray:
+    """Return the margins at which the `link_term` is `value`, or `highest` where they would be larger."""
+    high = np.full_like(value, highest)
+    at_high = loss.link_term(Margin(high))
+    target = np.minimum(value, at_high)
 
     def residual(x: FloatArray) -> tuple[FloatArray, FloatArray]:
         m = Margin(x)
         return loss.link_term(m) - target, loss.link_slope(m)
 
     # far to the left the term is m and a constant
-    m = increasing_root(residual, lower_bound(residual, zero), zero, np.minimum(target, 0.0))
-    return np.where(value < at_zero, m, 0.0)
+    m = increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
+    return np.where(value < at_high, m, high)
 
 
 def derivatives_in_log_odds(

@@ -61,7 +61,7 @@ class Loss(ABC):
     """
 
     kind: ClassVar[str]
-    margin_loss: MarginLoss | None
+    margin_loss: MarginLoss
     link: str
     n_classes: int = 2
     n_labels: int = 1
@@ -108,7 +108,7 @@ class Loss(ABC):
         total = np.zeros(len(raw))
         for rows, _, label, block in self._blocks(labels, raw):
             m = self._margins(block)[label, np.arange(len(label))]
-            total[rows] += np.array(self.class_weights)[label] * self._phi.value(Margin(m))
+            total[rows] += np.array(self.class_weights)[label] * self.margin_loss.value(Margin(m))
         return (total if weight is None else total * weight).astype(raw.dtype)
 
     def gradient(
@@ -151,10 +151,10 @@ class Loss(ABC):
         in_raw = derivatives_in_log_odds if self.link == "logit" else derivatives_in_scores
         alpha = np.array(self.class_weights)
         for rows, columns, label, block in self._blocks(labels, raw):
-            g, h = in_raw(self._phi, alpha, block, label)
+            g, h = in_raw(self.margin_loss, alpha, block, label)
             h *= hessian_factor
             if hessian == "floored":
-                h = np.maximum(h, self._phi.floor * np.abs(g))
+                h = np.maximum(h, self.margin_loss.floor * np.abs(g))
             for out, values in ((gradient, g), (second, h)):
                 values = values if weight is None else values * weight[rows]
                 out[rows, columns] = values.T if self.kind == "multiclass" else values[1]
@@ -179,11 +179,11 @@ class Loss(ABC):
         f: FloatArray = raw.astype(np.float64)
         if self.kind == "multiclass":
             if self.link == "focal":
-                f = log_odds_of_scores(self._phi, np.array(self.class_weights), f.T).T
+                f = log_odds_of_scores(self.margin_loss, np.array(self.class_weights), f.T).T
             return softmax(f, axis=1).astype(raw.dtype)
         if self.link == "focal":
             pair = _pair(f.ravel())
-            of_0, of_1 = log_odds_of_scores(self._phi, np.array(self.class_weights), pair)
+            of_0, of_1 = log_odds_of_scores(self.margin_loss, np.array(self.class_weights), pair)
             f = (of_1 - of_0).reshape(raw.shape)
         return expit(f).astype(raw.dtype)
 
@@ -216,21 +216,16 @@ class Loss(ABC):
             )
         start = np.log(counts)
         if self.link == "focal":
-            m = Margin(margins_of_log_odds(self._phi, np.array(self.class_weights), start))
+            m = Margin(margins_of_log_odds(self.margin_loss, np.array(self.class_weights), start))
             start = -m.minus_log_p
         if self.kind == "multiclass":
             return np.asarray(start[:, 0] - start[:, 0].mean())
         return np.asarray((start[1] - start[0]).reshape(self.raw_shape(1)[1:]))
 
-    @property
-    def _phi(self) -> MarginLoss:
-        assert self.margin_loss is not None
-        return self.margin_loss
-
     def _margins(self, block: FloatArray) -> FloatArray:
         if self.link == "focal":
             return margins_of_scores(block)
-        return margins_of_log_odds(self._phi, np.array(self.class_weights), block)
+        return margins_of_log_odds(self.margin_loss, np.array(self.class_weights), block)
 
     def _checked(
         self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
@@ -300,7 +295,7 @@ class BinaryFocalLoss(Loss):
     gamma: InitVar[float | None] = None
     alpha: float | tuple[float, float] | None = None
     _: KW_ONLY
-    margin_loss: MarginLoss | None = None
+    margin_loss: MarginLoss = None  # type: ignore[assignment]  # that of gamma
     link: str = "logit"
 
     def __post_init__(self, gamma: float | None) -> None:
@@ -367,7 +362,7 @@ class MulticlassFocalLoss(Loss):
     gamma: InitVar[float | None] = None
     alpha: tuple[float, ...] | None = None
     _: KW_ONLY
-    margin_loss: MarginLoss | None = None
+    margin_loss: MarginLoss = None  # type: ignore[assignment]  # that of gamma
     link: str = "logit"
 
     def __post_init__(self, gamma: float | None) -> None:
@@ -375,10 +370,10 @@ class MulticlassFocalLoss(Loss):
         alpha = None if self.alpha is None else check_class_weights(self.alpha, n_classes, "alpha")
         _check(self, gamma, alpha)
         object.__setattr__(self, "n_classes", n_classes)
-        if self.link == "logit" and self._phi.link_term(Margin(np.array([-700.0])))[0] > _UNBOUNDED:
+        if self.link == "logit" and self.margin_loss.link_term(Margin(np.array([-700.0])))[0] > _UNBOUNDED:
             raise ValueError(
-                f"margin_loss must have an infinite slope at p = 0 for log-odds of many classes, which "
-                f"{self._phi!r} does not have: no probabilities belong to large differences of log-odds."
+                "margin_loss must have an infinite slope at p = 0 for log-odds of many classes, which "
+                f"{self.margin_loss!r} has not: large differences of log-odds would mean no probabilities."
             )
 
     @property
@@ -434,7 +429,7 @@ class MultilabelFocalLoss(Loss):
     gamma: InitVar[float | None] = None
     alpha: float | tuple[float, float] | None = None
     _: KW_ONLY
-    margin_loss: MarginLoss | None = None
+    margin_loss: MarginLoss = None  # type: ignore[assignment]  # that of gamma
     link: str = "logit"
 
     def __post_init__(self, gamma: float | None) -> None:

@@ -34,6 +34,9 @@ _LEAST_G = 1e-100
 #: Step of differences: what fourth order leaves out and the rounding error over the step are about 1e-13.
 _STEP = 1e-3
 
+#: As far as differences are taken, within EXP_LIMIT.
+_FAR = 700.0
+
 #: A link slope, a sum of numbers of size 1, has no digit left below this.
 _NOISE = 1e-14
 
@@ -183,12 +186,14 @@ class MarginLoss(ABC):
     def share_slope(self, m: Margin) -> FloatArray:
         """Return the derivative of ``log(p q / link_slope)`` in `link_term`; 1 for the log loss.
 
-        It is ``[(q - p) - t''/t'] / t'`` with t' = `link_slope`. The exact Hessian in log-odds needs it, and
-        nothing else does. By default t''/t' is a difference of fourth order of log t', with an error of
-        about 1e-12. In the Hessian the error is multiplied by q where t' is small.
+        It is ``[(q - p) - t''/t'] / t'`` with t' = `link_slope`. The Hessian in log-odds needs it, and
+        nothing else does. By default t'' is a difference of fourth order, and t''/t' right to about 1e-12:
+        where t' is small, that is multiplied by q in the Hessian.
         """
-        rise = _derivative(lambda at: np.log(self.link_slope(at)), m.m)
-        return np.asarray(((m.q - m.p) - rise) / self.link_slope(m))
+        within = Margin(np.clip(m.m, -_FAR, _FAR))  # beyond, nothing changes that is not 0
+        slope = self.link_slope(within)
+        rise = _derivative(self.link_slope, within.m) / slope
+        return np.asarray(((within.q - within.p) - rise) / slope)
 
     @property
     def slope_at_ends(self) -> float:
