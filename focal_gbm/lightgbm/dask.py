@@ -120,7 +120,7 @@ eval_X, eval_y, **kwargs
         classes, counts = client.compute(
             labels_of(y, sample_weight, [labels for _, labels in pairs])
         ).result()
-        self._boosting(classes)  # wrong parameters are reported here, not on a worker
+        self._boosting_of(classes)  # wrong parameters are reported here, not on a worker
         arguments: dict[str, Any] = {}
         if pairs and "eval_X" in lightgbm.LGBMClassifier.fit.__annotations__:  # from 4.7 on
             arguments.update(eval_X=tuple(rows for rows, _ in pairs), eval_y=tuple(one for _, one in pairs))
@@ -227,8 +227,8 @@ class _OnWorker(FocalLGBMClassifier):
     def _le(self, of_own_rows: LabelEncoder) -> None:
         """Keep that of all rows."""
 
-    def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
-        boosting = super()._boosting(self._le.classes_)
+    def _boosting_of(self, classes: NDArray[Any]) -> Boosting | None:
+        boosting = super()._boosting_of(self._le.classes_)
         if boosting is not None:
             boosting.class_counts = self._of_all_rows[1]
         return boosting

@@ -198,7 +198,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         }
         if eval_X is not None or eval_y is not None:  # LightGBM has them from 4.7 on
             arguments.update(eval_X=eval_X, eval_y=eval_y)
-        boosting = self._boosting(classes)
+        boosting = self._boosting_of(classes)
         if boosting is None:  # the library's own loss
             super().fit(X, codes, sample_weight, **arguments)
         else:
@@ -225,7 +225,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         """Return classes and codes; a worker of a cluster knows the classes of all rows."""
         return encode(y)
 
-    def _boosting(self, classes: NDArray[Any]) -> Boosting | None:
+    def _boosting_of(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
         params = self.get_params(deep=False)  # in LightGBM what `set_params` set, whatever the attribute is by now
