@@ -43,9 +43,7 @@ def bayesian_signed_rank(differences: ArrayLike, region: float, seed: int = 0) -
     strength = np.ones(len(z))
     strength[0] = PRIOR
     weights = np.random.default_rng(seed).dirichlet(strength, size=DRAWS)
-    mass = np.stack(
-        [np.einsum("di,ij,dj->d", weights, part.astype(np.float64), weights) for part in (below, above)]
-    )
+    mass = np.stack([np.einsum("di,ij,dj->d", weights, part.astype(np.float64), weights) for part in (below, above)])
     all_three = np.stack([mass[0], 1 - mass.sum(axis=0), mass[1]])
     shares = np.bincount(all_three.argmax(axis=0), minlength=3) / DRAWS
     return Posterior(*map(float, shares))

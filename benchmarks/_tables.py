@@ -65,9 +65,7 @@ class Problem(NamedTuple):
         for repeat in range(self.repeats):
             folds = StratifiedKFold(self.folds, shuffle=True, random_state=repeat)
             for train, test in folds.split(self.X, self.y):
-                fit, stop = train_test_split(
-                    train, test_size=0.2, stratify=self.y[train], random_state=repeat
-                )
+                fit, stop = train_test_split(train, test_size=0.2, stratify=self.y[train], random_state=repeat)
                 parts = ((self.X.iloc[rows], self.y[rows]) for rows in (fit, stop, test))
                 yield Split(*(array for pair in parts for array in pair))
 
@@ -81,9 +79,7 @@ def problems(folder: str = FOLDER) -> Iterator[Problem]:
             frame = pd.read_csv(path).dropna(axis="columns", how="all")
             X = frame.iloc[:, :-1]
             text = [name for name in X.columns if not pd.api.types.is_numeric_dtype(X[name])]
-            tables.append(
-                (path.name.split(".")[0], X.astype(dict.fromkeys(text, "category")), frame.iloc[:, -1])
-            )
+            tables.append((path.name.split(".")[0], X.astype(dict.fromkeys(text, "category")), frame.iloc[:, -1]))
     for name, X, y in tables:
         folds, repeats = (5, 2) if len(y) < LARGE else (3, 1)
         counts = pd.Series(y).value_counts()
@@ -107,9 +103,7 @@ def fitted(library: str, split: Split, gamma: float = 0.0, weights: Any = None, 
     by_row = None if weights is None else weights[split.y]
     by_row_stop = None if weights is None else [weights[split.y_stop]]
     if library == "xgboost":
-        xgb = FocalXGBClassifier(
-            focal_gamma=gamma, early_stopping_rounds=PATIENCE, enable_categorical=True, **common
-        )
+        xgb = FocalXGBClassifier(focal_gamma=gamma, early_stopping_rounds=PATIENCE, enable_categorical=True, **common)
         return xgb.fit(
             split.X, split.y, sample_weight=by_row, eval_set=[(split.X_stop, split.y_stop)],
             sample_weight_eval_set=by_row_stop, verbose=False,

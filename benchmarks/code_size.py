@@ -61,24 +61,16 @@ def sizes(root: Path) -> dict[str, Any]:
         folder = "compare and cli" if name.startswith(PROGRAMS) else name.partition("/")[0]
         folder = folder if not folder.endswith(".py") else "files beside the folders"
         code[folder] = code.get(folder, 0) + code_lines(path.read_text(encoding="utf-8"))
-    c = sum(
-        c_lines(p.read_text(encoding="utf-8")) for p in package.rglob("*") if p.suffix in (".c", ".h", ".cu")
-    )
+    c = sum(c_lines(p.read_text(encoding="utf-8")) for p in package.rglob("*") if p.suffix in (".c", ".h", ".cu"))
     pages = [p for p in (root / "docs").rglob("*.md") if not {"_build", "_generated"} & set(p.parts)]
     return {
         "lines of Python, all": sum(code.values()),
-        "lines of Python without compare and cli": sum(
-            n for name, n in code.items() if name != "compare and cli"
-        ),
+        "lines of Python without compare and cli": sum(n for name, n in code.items() if name != "compare and cli"),
         **{f"lines of Python, {name}": lines for name, lines in sorted(code.items())},
         "lines of C and CUDA": c,
         "lines of tests": sum(len(p.read_text("utf-8").splitlines()) for p in (root / "tests").rglob("*.py")),
-        "lines of benchmarks": sum(
-            len(p.read_text("utf-8").splitlines()) for p in (root / "benchmarks").glob("*.py")
-        ),
-        "words of docs and README": sum(
-            len(p.read_text("utf-8").split()) for p in [*pages, root / "README.md"]
-        ),
+        "lines of benchmarks": sum(len(p.read_text("utf-8").splitlines()) for p in (root / "benchmarks").glob("*.py")),
+        "words of docs and README": sum(len(p.read_text("utf-8").split()) for p in [*pages, root / "README.md"]),
     }
 
 
@@ -159,9 +151,7 @@ def main() -> None:
     for root in filter(None, (arguments.before, ROOT)):
         environment = {**os.environ, "PYTHONPATH": str(root.resolve())}
         command = [sys.executable, str(Path(__file__).resolve()), "--json", "--root", str(root.resolve())]
-        output = subprocess.run(
-            command, check=True, capture_output=True, text=True, env=environment, cwd=root
-        )
+        output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=root)
         columns.append(json.loads(output.stdout.splitlines()[-1]))
     names = dict.fromkeys(name for column in columns for name in column)
     for name in names:

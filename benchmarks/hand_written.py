@@ -90,9 +90,7 @@ def by_hand(library: str, split: Split, start: float) -> tuple[np.ndarray, int]:
             feval=lambda z, data: ("focal", ours.loss(data.get_label(), expit(z)), False),
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )  # fmt: skip
-        return expit(
-            start + np.asarray(booster.predict(split.X_test, raw_score=True))
-        ), booster.best_iteration
+        return expit(start + np.asarray(booster.predict(split.X_test, raw_score=True))), booster.best_iteration
     train, stop, new = (
         xgboost.DMatrix(X, y, base_margin=np.full(len(X), start), enable_categorical=True)
         for X, y in ((split.X, split.y), (split.X_stop, split.y_stop), (split.X_test, None))
@@ -139,9 +137,7 @@ def cases(splits: int, rows: int) -> Iterator[tuple[str, Split]]:
     """Yield the first splits of each small table of two classes, and made tables."""
     for problem in problems():
         if problem.n_classes == 2 and len(problem.y) < LARGE:
-            yield from (
-                (problem.name, split) for split, _ in zip(problem.splits(), range(splits), strict=False)
-            )
+            yield from ((problem.name, split) for split, _ in zip(problem.splits(), range(splits), strict=False))
     for one_in in (1_000, 10_000):
         for seed in range(splits):
             yield f"rare 1 in {one_in}", rare(one_in, rows, seed)

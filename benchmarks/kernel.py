@@ -87,7 +87,7 @@ def earlier_calls(n_numbers: int) -> dict[str, Call]:
     """Return the same for the checkout of 22e287c, in whose folder this runs."""
     from focal_gbm.kernels.formula import Formula  # type: ignore[import-not-found]
 
-    from focal_gbm.kernels.compiled import Kernel  # type: ignore[attr-defined]
+    from focal_gbm.kernels.cpu import Kernel  # type: ignore[attr-defined]
     from focal_gbm.kernels.threads import Threads
 
     found: dict[str, Call] = {}

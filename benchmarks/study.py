@@ -158,9 +158,7 @@ def average_precision(y: np.ndarray, proba: np.ndarray) -> float:
     """Return that of class 1, or the mean over many classes, each against the rest."""
     if proba.shape[1] == 2:
         return float(average_precision_score(y, proba[:, 1]))
-    return float(
-        np.mean([average_precision_score(y == k, p) for k, p in enumerate(proba.T) if (y == k).any()])
-    )
+    return float(np.mean([average_precision_score(y == k, p) for k, p in enumerate(proba.T) if (y == k).any()]))
 
 
 def cheapest_threshold(y: np.ndarray, positive: np.ndarray) -> float:

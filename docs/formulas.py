@@ -31,9 +31,7 @@ def svg(latex: str, inline: bool) -> str:
     drawn: str = ziamath.Latex(latex, size=_EM, color="currentColor", inline=inline).svg()
     opening = drawn[: drawn.index(">")]
     _, top, width, height = map(float, re.search(r'viewBox="([^"]+)"', opening)[1].split())
-    size = (
-        f"width:{width / _EM:.3f}em;height:{height / _EM:.3f}em;vertical-align:{-(top + height) / _EM:.3f}em"
-    )
+    size = f"width:{width / _EM:.3f}em;height:{height / _EM:.3f}em;vertical-align:{-(top + height) / _EM:.3f}em"
     label = html.escape(latex.strip(), quote=True)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" style="{size}" ', 1)
 
@@ -52,7 +50,5 @@ def draw_block(self: Any, node: nodes.math_block) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
-    app.add_html_math_renderer(
-        "svg", inline_renderers=(draw_inline, None), block_renderers=(draw_block, None)
-    )
+    app.add_html_math_renderer("svg", inline_renderers=(draw_inline, None), block_renderers=(draw_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -94,18 +94,14 @@ def study_tables() -> str:
 def study_pairs() -> str:
     """Return everybody against the log loss, both libraries: the tables are the units."""
     pairs, source = part("pair")
-    pairs = pairs[(pairs["trees"] == "tuned") & (pairs["library"] == "both")].set_index(
-        ["contest", "contestant"]
-    )
+    pairs = pairs[(pairs["trees"] == "tuned") & (pairs["library"] == "both")].set_index(["contest", "contestant"])
     rows = []
     for name in CONTESTANTS:
         cells = []
         for contest in ("log loss", "average precision"):
             row = pairs.loc[(contest, name)]
             chances = " / ".join(f"{100 * row[f'P {how}']:.0f}" for how in ("worse", "level", "better"))
-            size = (
-                f"{row['median ratio']:.3f}" if contest == "log loss" else f"{row['median difference']:+.3f}"
-            )
+            size = f"{row['median ratio']:.3f}" if contest == "log loss" else f"{row['median difference']:+.3f}"
             cells += [size, f"{row['better on']:.0f}", f"{row['Wilcoxon p']:.2f}", chances]
         rows.append([name, *cells])
     of = f"better on, of {int(pairs['tables'].iloc[0])}"
@@ -125,9 +121,7 @@ def study_untuned() -> str:
             loss, ranking = (pairs.loc[(c, name, library)] for c in ("log loss", "average precision"))
             cells += [f"{loss['median ratio']:.3f}", f"{ranking['median difference']:+.3f}"]
         rows.append([name, *cells])
-    header = [
-        f"{title}, {what}" for title in LIBRARIES.values() for what in ("log loss", "average precision")
-    ]
+    header = [f"{title}, {what}" for title in LIBRARIES.values() for what in ("log loss", "average precision")]
     return markdown(["", *header], rows, "Medians of the tables: ratio, difference. " + source)
 
 
@@ -135,12 +129,8 @@ def study_many() -> str:
     """Return log loss of many classes over the log loss's."""
     _, source = load("study")
     frame, _ = part("table")
-    is_of = (
-        (frame["kind"] == "many classes") & (frame["contest"] == "log loss") & (frame["trees"] == "default")
-    )
-    mean = frame[is_of].pivot_table(
-        index=["table", "library"], columns="contestant", values="mean", sort=False
-    )
+    is_of = (frame["kind"] == "many classes") & (frame["contest"] == "log loss") & (frame["trees"] == "default")
+    mean = frame[is_of].pivot_table(index=["table", "library"], columns="contestant", values="mean", sort=False)
     names = ["focal γ=0.5", "focal γ=1", "focal γ=2", "class weights, full"]
     rows = []
     for table in mean.index.unique("table"):
@@ -161,9 +151,7 @@ def hand_written() -> str:
         of = real[real["contestant"] == name].set_index("library")
         own = real[real["contestant"] == "own loss"].set_index("library")
         cells = [" / ".join(f"{gmean(of.loc[lib, column]):.2f}" for lib in LIBRARIES) for column in columns]
-        rounds = " / ".join(
-            f"{gmean(of.loc[lib, 'rounds'] / own.loc[lib, 'rounds']):.2f}" for lib in LIBRARIES
-        )
+        rounds = " / ".join(f"{gmean(of.loc[lib, 'rounds'] / own.loc[lib, 'rounds']):.2f}" for lib in LIBRARIES)
         rows.append([name, *cells, rounds])
     header = ["γ=2, XGBoost / LightGBM", *columns, "rounds, over own"]
     about = f"Geometric means of {real['table'].nunique()} tables. "
@@ -198,9 +186,7 @@ def gpu() -> str:
         of = some.set_index("loss")
         cells = [f"{of['seconds']['own loss']:.2f}", f"{of['over own']['γ=2']:.2f}"]
         rows.append([f"{case_name(case)}, {kind}", *cells])
-    return markdown(
-        ["100 rounds", "own loss, s", "γ=2, ratio"], rows, f"{frame['name'].dropna().iloc[0]}. {source}"
-    )
+    return markdown(["100 rounds", "own loss, s", "γ=2, ratio"], rows, f"{frame['name'].dropna().iloc[0]}. {source}")
 
 
 def leaving() -> str:

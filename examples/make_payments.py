@@ -46,9 +46,7 @@ def payments(rows: int = 20_000, seed: int = 0) -> pd.DataFrame:
     abroad = draw.random(rows) < 0.06
     country = np.where(abroad, draw.integers(0, len(_COUNTRIES), rows), home[customer])
     amount = np.round(draw.lognormal(3.6, 1.1, rows), 2)
-    second = np.round(
-        np.where(draw.random(rows) < 0.12, draw.uniform(0, 6, rows), draw.normal(14, 4, rows)) * 3600
-    )
+    second = np.round(np.where(draw.random(rows) < 0.12, draw.uniform(0, 6, rows), draw.normal(14, 4, rows)) * 3600)
     second = np.clip(second, 0, 86_399)
     account = np.maximum(day - opened[customer], 0.0)
     late = day > 182
@@ -63,11 +61,7 @@ def payments(rows: int = 20_000, seed: int = 0) -> pd.DataFrame:
         + draw.normal(0, 0.6, rows)
     )
     fraud = draw.random(rows) < 1 / (1 + np.exp(-score))
-    when = (
-        pd.Timestamp(2024, 1, 1)
-        + pd.to_timedelta(np.floor(day), unit="D")
-        + pd.to_timedelta(second, unit="s")
-    )
+    when = pd.Timestamp(2024, 1, 1) + pd.to_timedelta(np.floor(day), unit="D") + pd.to_timedelta(second, unit="s")
     frame = pd.DataFrame(
         {
             "when": when.strftime("%Y-%m-%d %H:%M:%S"),

@@ -40,6 +40,4 @@ threshold = alarm / (alarm + miss)
 proba = search.predict_proba(X_test)[:, 1]
 for name, called in (("predict", search.predict(X_test)), (f"P(y=1) > {threshold:g}", proba > threshold)):
     cost = miss * np.sum(y_test & ~called) + alarm * np.sum(~y_test & called)
-    print(
-        f"{name:<14} {np.sum(y_test & ~called):>2} missed, {np.sum(~y_test & called):>2} false, cost {cost:g}"
-    )
+    print(f"{name:<14} {np.sum(y_test & ~called):>2} missed, {np.sum(~y_test & called):>2} false, cost {cost:g}")

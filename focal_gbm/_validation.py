@@ -1,4 +1,4 @@
-"""Checks of arguments, and the one way an error is worded.
+"""Arrays of any type, and checks of arguments.
 
 Every message says which argument, what was expected and what came.
 """
@@ -6,14 +6,60 @@ Every message says which argument, what was expected and what came.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._arrays import as_column
+#: Elements a block: its dozen temporaries in float64 take 1.5 MiB, about the cache of one core.
+BLOCK_SIZE = 16384
+
+
+def row_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
+    """Yield slices that cover ``range(n_rows)`` in blocks of about BLOCK_SIZE elements."""
+    step = max(1, BLOCK_SIZE // row_size)
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def smallest_integers(codes: NDArray[Any], n_classes: int) -> NDArray[Any]:
+    """Return class codes in the smallest type that holds them: a fit keeps those of every row."""
+    return codes.astype(np.min_scalar_type(max(n_classes - 1, 0)), copy=False)
+
+
+def as_numpy(values: Any) -> NDArray[Any]:
+    """Return an array, column or table of any of the libraries' types as NumPy's."""
+    values = on_cpu(values)
+    if hasattr(values, "collect"):  # a polars LazyFrame
+        values = values.collect()
+    return np.asarray(values)
+
+
+def as_column(values: Any) -> NDArray[Any]:
+    """Return what `as_numpy` does, without a second axis of length 1."""
+    array = as_numpy(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def as_table(X: Any) -> Any:
+    """Return a polars LazyFrame collected and a RecordBatch as a pyarrow Table, all else as it came."""
+    if type(X).__module__.startswith("pyarrow") and type(X).__name__ == "RecordBatch":
+        return import_module("pyarrow").Table.from_batches([X])
+    return X.collect() if type(X).__name__ == "LazyFrame" else X
+
+
+#: How arrays and tables on a CUDA device come to the CPU, by package. NumPy refuses to do it by itself.
+_TO_CPU = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
+
+
+def on_cpu(array: Any) -> Any:
+    """Return an array, column or table of a CUDA device as NumPy's or pandas', all else as it came."""
+    method = _TO_CPU.get(type(array).__module__.partition(".")[0])
+    return array if method is None else getattr(array, method)()
+
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
@@ -42,16 +88,12 @@ def check_gammas(gamma: Any, n_classes: int, name: str = "gamma") -> Gamma:
     if isinstance(gamma, str) or not (isinstance(gamma, Sequence) or np.ndim(gamma)):
         return check_gamma(gamma, name)
     if len(gamma) != n_classes:
-        raise ValueError(
-            f"{name} must be a number or hold {n_classes} numbers, one a class, got {len(gamma)} of them."
-        )
+        raise ValueError(f"{name} must be a number or hold {n_classes} numbers, one a class, got {len(gamma)} of them.")
     gammas = tuple(check_gamma(one, f"{name}[{i}]") for i, one in enumerate(gamma))
     return gammas if len(set(gammas)) > 1 else gammas[0]
 
 
-def values_by_label(
-    by_label: Mapping[Any, Any], classes: NDArray[Any], name: str, what: str
-) -> dict[Any, Any]:
+def values_by_label(by_label: Mapping[Any, Any], classes: NDArray[Any], name: str, what: str) -> dict[Any, Any]:
     """Return a dict {label: value} in the order of `classes`, each of which it must name, and no other."""
     known = classes.tolist()
     missing = [label for label in known if label not in by_label]
@@ -59,9 +101,7 @@ def values_by_label(
     if missing or unknown:
         got = [f"none for {missing}"] if missing else []
         got += [f"some for the unknown {unknown}"] if unknown else []
-        raise ValueError(
-            f"{name} must have one {what} for each of the classes {known}, got {' and '.join(got)}."
-        )
+        raise ValueError(f"{name} must have one {what} for each of the classes {known}, got {' and '.join(got)}.")
     return {label: by_label[label] for label in known}
 
 
@@ -70,13 +110,10 @@ def check_class_weights(weights: object, n_classes: int, name: str) -> tuple[flo
     try:
         array = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} must hold {n_classes} positive numbers, one a class, got {weights!r}."
-        ) from None
+        raise TypeError(f"{name} must hold {n_classes} positive numbers, one a class, got {weights!r}.") from None
     if array.shape != (n_classes,):
         raise ValueError(
-            f"{name} must hold {n_classes} positive numbers, one a class, "
-            f"got an array of shape {array.shape}."
+            f"{name} must hold {n_classes} positive numbers, one a class, got an array of shape {array.shape}."
         )
     if not (np.isfinite(array).all() and (array > 0).all()):
         raise ValueError(f"{name} must be finite and > 0 for every class, got {array.tolist()}.")
@@ -154,7 +191,5 @@ def per_evaluation_set(values: Sequence[Any] | None, n_sets: int, name: str) -> 
     if values is None:
         return [None] * n_sets
     if len(values) != n_sets:
-        raise ValueError(
-            f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}."
-        )
+        raise ValueError(f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}.")
     return list(values)

@@ -7,8 +7,7 @@ import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from focal_gbm.kernels.compiled import level
-from focal_gbm.kernels.cpu import is_compiled
+from focal_gbm.kernels.cpu import is_compiled, level
 
 _PACKAGES = (
     "focal-gbm", "numpy", "scipy", "scikit-learn", "xgboost", "lightgbm", "pandas", "dask", "matplotlib",

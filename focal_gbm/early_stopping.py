@@ -190,9 +190,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         if not isinstance(self.rounds, Integral) or self.rounds < 1:
             raise ValueError(f"rounds must be a positive integer, got {self.rounds!r}.")
         if not (self.eval_metric is None or isinstance(self.eval_metric, str) or callable(self.eval_metric)):
-            raise TypeError(
-                f"eval_metric must be one metric, a name or a callable, got {self.eval_metric!r}."
-            )
+            raise TypeError(f"eval_metric must be one metric, a name or a callable, got {self.eval_metric!r}.")
         params = self.estimator.get_params()
         for instead, names in _TAKEN[library].items():
             if given := [name for name in names.split() if params.get(name) is not None]:

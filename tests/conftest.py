@@ -11,8 +11,7 @@ from estimators import BOTH, make_table
 from hypothesis import settings
 from needs import missing
 
-from focal_gbm.kernels.compiled import library
-from focal_gbm.kernels.cpu import SWITCH
+from focal_gbm.kernels.cpu import SWITCH, library
 
 settings.register_profile("focal", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("focal")

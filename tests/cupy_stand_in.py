@@ -88,9 +88,7 @@ class Kernel:
         self._name = name
         self._made_from = code, options, flags
         parameters = re.search(rf"KERNEL {name}\((.*?)\)", code, re.DOTALL)[1].split(",")
-        self._parameters = [
-            re.fullmatch(r"\s*(?:const )?([\w ]+?) (\*?)\w+", text).groups() for text in parameters
-        ]
+        self._parameters = [re.fullmatch(r"\s*(?:const )?([\w ]+?) (\*?)\w+", text).groups() for text in parameters]
 
     def compile(self):
         self._function = getattr(library(*self._made_from), self._name)
@@ -109,9 +107,7 @@ class Kernel:
                 continue
             values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
             if kind == "long long":
-                assert argument <= grid[0] * block[0] < argument + block[0], (
-                    "a thread each, and no more blocks"
-                )
+                assert argument <= grid[0] * block[0] < argument + block[0], "a thread each, and no more blocks"
         self._function(*values)
 
 

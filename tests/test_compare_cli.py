@@ -81,9 +81,7 @@ def test_every_option_reaches_the_comparison(tmp_path):
     assert {"amount_top_20", "recall_top_5%", "recall_at_0.5"} < set(summary["metrics"])
     assert "focal γ=1, α 0.25" in summary["libraries"]["lightgbm"]["contestants"]
     path.write_text("\n".join(f"{i * i % 17},{'None' if i % 3 else 'Apnea'}" for i in range(60)))
-    result = call(
-        path, "--target", "f1", "--header", "none", "--na-only", "--positive", "None", "--json", *QUICK
-    )
+    result = call(path, "--target", "f1", "--header", "none", "--na-only", "--positive", "None", "--json", *QUICK)
     assert json.loads(result.stdout)["table"]["classes"] == {"Apnea": 20, "None": 40}
 
 

@@ -4,10 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-
-from focal_gbm import BinaryFocalLoss, FocalLGBMObjective, FocalXGBObjective, MulticlassFocalLoss
 from focal_gbm.training.evaluation import Evaluation
 from focal_gbm.training.state import FocalState
+
+from focal_gbm import BinaryFocalLoss, FocalLGBMObjective, FocalXGBObjective, MulticlassFocalLoss
 
 N_ROWS = 1_000_000
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cupy_stand_in import Device, DeviceArray, make_cupy
 from estimators import focal_lgb, focal_xgb, make_table
+from focal_gbm.training.objective import BoundObjective
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm import (
@@ -18,7 +19,6 @@ from focal_gbm import (
     Poly1Focal,
 )
 from focal_gbm.kernels.cuda import is_cuda
-from focal_gbm.training.objective import BoundObjective
 
 N = 2000  # more than the thousand rows that stay on the CPU
 
@@ -87,9 +87,7 @@ def test_labels_and_weights_stay_and_scores_go_up_once_a_round(cupy, monkeypatch
     on_device(z)  # makes room for the scores
     uploads = []
     set_values = DeviceArray.set
-    monkeypatch.setattr(
-        DeviceArray, "set", lambda self, array: uploads.append(array) or set_values(self, array)
-    )
+    monkeypatch.setattr(DeviceArray, "set", lambda self, array: uploads.append(array) or set_values(self, array))
     monkeypatch.setattr(cupy, "asarray", None)
     monkeypatch.setattr(cupy, "empty", None)
     first = on_device(z)
@@ -111,9 +109,7 @@ def test_what_is_not_finite_is_an_error_on_the_device_too(cupy, problem):
     bad = z.copy()
     bad[1234] = np.nan
     for bound in (on_device, on_cpu):
-        with pytest.raises(
-            ValueError, match=r"must return finite numbers, .* at row 1234, where .* is \[?nan"
-        ):
+        with pytest.raises(ValueError, match=r"must return finite numbers, .* at row 1234, where .* is \[?nan"):
             bound(bad)
     assert_allclose(on_device(z)[0].cpu, on_cpu(z)[0], rtol=5e-6, atol=1e-7)  # and is forgotten
 
@@ -159,9 +155,7 @@ def test_the_named_device_is_used(cupy, monkeypatch, device, ordinal):
 
 def test_without_cupy_the_fit_warns_at_the_users_line(without_cupy, handed_over, no_gpu_is_no_matter):
     table = make_table(0, N)
-    with pytest.warns(
-        UserWarning, match=r"^device='cuda': gradients .* on the CPU .* CuPy is missing"
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"^device='cuda': gradients .* on the CPU .* CuPy is missing") as caught:
         model = focal_xgb(device="cuda").fit(table.X, table.y)
     ours = [one for one in caught if "pip install 'cupy-cuda" in str(one.message)]
     assert [one.filename for one in ours] == [__file__]
@@ -188,9 +182,7 @@ def test_a_cupy_that_fails_is_an_advice_too(cupy, monkeypatch, where):
     else:
         monkeypatch.setattr(cupy, "empty", fail)
     labels = np.arange(N) % 2
-    with pytest.warns(
-        UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'cupy-cuda\d\dx\[ctk\]'"
-    ):
+    with pytest.warns(UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'cupy-cuda\d\dx\[ctk\]'"):
         bound = FocalXGBObjective().bind(labels, None, "cuda:0")
     gradient, _ = bound(np.zeros(N, np.float32))
     assert isinstance(gradient, np.ndarray)
@@ -207,9 +199,7 @@ def test_a_cupy_for_another_cuda_is_said(cupy, monkeypatch):
 def test_a_loss_without_a_cuda_source_is_the_cpus_with_one_warning(cupy, handed_over, no_gpu_is_no_matter):
     table = make_table(0, N)
     loss = Poly1Focal(gamma=1.5, epsilon=0.5)
-    with pytest.warns(
-        UserWarning, match=r"^device='cuda': gradients .* on the CPU .* has no CUDA source"
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"^device='cuda': gradients .* on the CPU .* has no CUDA source") as caught:
         model = focal_xgb(margin_loss=loss, device="cuda").fit(table.X, table.y)
     assert [one.filename for one in caught if "CUDA source" in str(one.message)] == [__file__]
     assert set(handed_over) == {np.ndarray}
@@ -239,9 +229,7 @@ def target(kind, table):
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 @pytest.mark.parametrize("kind", ["two classes", "many classes", "many labels"])
-def test_a_fit_with_gradients_of_the_device_is_that_of_the_cpu(
-    cupy, handed_over, no_gpu_is_no_matter, kind, gamma
-):
+def test_a_fit_with_gradients_of_the_device_is_that_of_the_cpu(cupy, handed_over, no_gpu_is_no_matter, kind, gamma):
     table, other = make_table(0, N), make_table(1, 600)
     params = {"focal_gamma": gamma, "early_stopping_rounds": 5, "n_estimators": 15, "subsample": 0.7}
     fitted = []

@@ -46,9 +46,7 @@ PARTITIONS = ("random", "sorted", "one class per worker")
 
 
 def small_cluster(n_workers):
-    return distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
-    )
+    return distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from cupy_stand_in import DeviceArray
 from estimators import focal_xgb, make_table
 from numpy.testing import assert_array_equal
 
-from focal_gbm._arrays import on_cpu
+from focal_gbm._validation import on_cpu
 
 
 class CuPyArray(DeviceArray):
@@ -82,9 +82,7 @@ def test_wrong_labels_of_a_device_are_named():
     table = make_table(0)
     with pytest.raises(ValueError, match=r"^y must hold two classes or more, got one class only: "):
         focal_xgb().fit(table.X, CuPyArray(np.ones(500, int)))
-    with pytest.raises(
-        ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 3"
-    ):
+    with pytest.raises(ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 3"):
         focal_xgb().fit(table.X, table.y, sample_weight=CuPyArray(np.where(np.arange(500) == 3, -1.0, 1.0)))
 
 

@@ -15,9 +15,7 @@ from needs import missing
 import focal_gbm
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(
-    path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "_generated"} & set(path.parts)
-)
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "_generated"} & set(path.parts))
 #: Packages of the extras serving and recipes, which warn for themselves.
 OTHERS = {"mlflow", "onnxmltools", "onnxruntime", "shap", "skops", "treelite"}
 IMPORT = re.compile(r"^ *(?:import|from) (\w+)", flags=re.MULTILINE)
@@ -65,9 +63,7 @@ def test_formulas_are_drawn(monkeypatch):
     from formulas import svg
 
     assert svg("x_1", inline=True).startswith("<svg ")
-    one, two = (
-        svg(rf"\begin{{aligned}} x &= 1 {rows} \end{{aligned}}", False) for rows in ("", r"\\ y &= 2")
-    )
+    one, two = (svg(rf"\begin{{aligned}} x &= 1 {rows} \end{{aligned}}", False) for rows in ("", r"\\ y &= 2"))
     heights = [float(re.search(r"height:([\d.]+)em", drawn)[1]) for drawn in (one, two)]
     assert heights[1] > 1.5 * heights[0]
     with pytest.raises(Exception, match=r"command that cannot be drawn: \\unheard"):
@@ -84,9 +80,7 @@ def test_the_guide_is_short():
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 
 
-@pytest.mark.parametrize(
-    "path", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_inside_the_repository_exist(path):
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target in LINK.findall(text):

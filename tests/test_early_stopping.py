@@ -76,9 +76,7 @@ def make_bank(n_rows=1200):
             "contact": rng.choice(["cellular", "telephone"], n_rows),
         }
     )
-    score = (
-        1.5 * (frame["job"] == "student") + np.log(frame["balance"]) / 2 - (frame["age"] - 50) ** 2 / 400 - 4
-    )
+    score = 1.5 * (frame["job"] == "student") + np.log(frame["balance"]) / 2 - (frame["age"] - 50) ** 2 / 400 - 4
     return frame, (rng.random(n_rows) < expit(score)).astype(int).to_numpy(), rng.integers(0, 100, n_rows)
 
 
@@ -254,9 +252,7 @@ def test_a_splitter_gets_the_rows_in_order_and_its_last_split_counts():
 ])  # fmt: skip
 def test_class_missing_from_a_side(sides, missing):
     y = np.where(np.arange(len(X)) < 100, "rare", np.where(Y == 1, "yes", "no"))
-    splitter = model_selection.PredefinedSplit(
-        np.where(np.isin(np.arange(len(X)), np.arange(len(X))[sides[1]]), 0, -1)
-    )
+    splitter = model_selection.PredefinedSplit(np.where(np.isin(np.arange(len(X)), np.arange(len(X))[sides[1]]), 0, -1))
     with pytest.raises(ValueError, match=rf"no row of \['rare'\] among the {missing}"):
         early(MODELS["lightgbm"], validation=splitter).fit(X, y)
     y[0] = "once"

@@ -210,7 +210,5 @@ class TestOnTheDevice:
             pytest.skip(f"LightGBM was built without CUDA: {error}")
         ours = FocalLGBMClassifier(**params, focal_gamma=0.0).fit(table.X, table.y)
         assert_array_equal(ours.predict_proba(table.X), plain.predict_proba(table.X))
-        on, off = (
-            FocalLGBMClassifier(**{**params, "device_type": d}).fit(table.X, table.y) for d in ("cuda", "cpu")
-        )
+        on, off = (FocalLGBMClassifier(**{**params, "device_type": d}).fit(table.X, table.y) for d in ("cuda", "cpu"))
         assert_allclose(on.predict_proba(table.X), off.predict_proba(table.X), atol=0.05)

@@ -43,9 +43,7 @@ def cuda_of(cupy):
 
 
 CASES = [*((kind, "numpy") for kind in KINDS)]
-CASES += [
-    (kind, of) for kind in ("two classes", "many classes") for of in ("float64", "fortran", "pandas", "cupy")
-]
+CASES += [(kind, of) for kind in ("two classes", "many classes") for of in ("float64", "fortran", "pandas", "cupy")]
 
 
 @pytest.mark.parametrize(("kind", "of"), CASES)

@@ -94,9 +94,7 @@ class NaiveObjective:
 
     def __call__(self, raw_prediction, data):
         loss, hessian, y, weight, library = self.arguments
-        derivatives = loss.gradient_hessian(
-            y, raw_prediction, weight, hessian=hessian, hessian_factor=FACTOR[library]
-        )
+        derivatives = loss.gradient_hessian(y, raw_prediction, weight, hessian=hessian, hessian_factor=FACTOR[library])
         order = "C" if library == "xgboost" else "F"
         return tuple(np.asarray(a, dtype=np.float32, order=order) for a in derivatives)
 
@@ -263,9 +261,7 @@ def test_metric_in_the_libraries_classes(data, weighted):
     expected = np.average(loss.loss(data.y, margin), weights=weight)
     assert model.evals_result()["validation_0"]["focal_loss"][-1] == pytest.approx(expected, abs=1e-6)
 
-    model = lightgbm.LGBMClassifier(
-        **LGB, n_estimators=ROUNDS, objective=FocalLGBMObjective(loss), metric="None"
-    )
+    model = lightgbm.LGBMClassifier(**LGB, n_estimators=ROUNDS, objective=FocalLGBMObjective(loss), metric="None")
     weights = {"eval_sample_weight": [weight]} if weighted else {}
     model.fit(
         data.X, data.y, sample_weight=weight, eval_X=data.X.copy(), eval_y=data.y,
@@ -430,9 +426,7 @@ def test_each_label_has_its_own_loss_and_scale(labels):
     objective = FocalXGBObjective(MultilabelFocalLoss(columns), "floored", (0.5, 1.0, 2.0))
     result = objective(labels.y, z, labels.weight)
     for j, column in enumerate(columns):
-        single = FocalXGBObjective(column, "floored", objective.scale[j])(
-            labels.y[:, j], z[:, j], labels.weight
-        )
+        single = FocalXGBObjective(column, "floored", objective.scale[j])(labels.y[:, j], z[:, j], labels.weight)
         for a, b in zip(result, single, strict=True):
             assert_array_equal(a[:, j], b)
 
@@ -460,9 +454,7 @@ def test_the_librarys_number_of_classes_must_be_that_of_the_loss(data):
 def test_labels_must_be_those_of_the_loss(data, train, _native, library):
     y = data.y.copy()
     y[7] = 4
-    with pytest.raises(
-        ValueError, match=r"^y_true must hold whole numbers from 0 to 3, got 4(\.0)? at row 7\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^y_true must hold whole numbers from 0 to 3, got 4(\.0)? at row 7\.$"):
         train(OBJECTIVES[library](MulticlassFocalLoss(N_CLASSES)), data.X, y)
 
 

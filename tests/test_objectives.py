@@ -153,9 +153,7 @@ def test_gamma_zero_is_xgboosts_logistic_loss(data, weighted, base_score):
     params = {**XGB, "objective": "binary:logistic", "base_score": base_score}
     objective = FocalXGBObjective(BinaryFocalLoss(0.0), "exact")
     own = xgboost.train(params, train, num_boost_round=ROUNDS).predict(train, output_margin=True)
-    ours = xgboost.train(params, train, num_boost_round=ROUNDS, obj=objective).predict(
-        train, output_margin=True
-    )
+    ours = xgboost.train(params, train, num_boost_round=ROUNDS, obj=objective).predict(train, output_margin=True)
     assert np.abs(ours - own).max() <= 1e-5
 
 
@@ -374,9 +372,7 @@ def test_bound_objective_pickles():
     bound = bind(BinaryFocalLoss(), y, np.array([1.0, 2.0, 3.0]))
     expected = [a.copy() for a in bound(z)]
     assert_array_equal(pickle.loads(pickle.dumps(bound))(z), expected)
-    assert (
-        copy.deepcopy(bound) is bound
-    )  # lightgbm.train copies its parameters: not the training set with them
+    assert copy.deepcopy(bound) is bound  # lightgbm.train copies its parameters: not the training set with them
     assert_array_equal(bound(z, object()), expected)
 
 
@@ -507,9 +503,7 @@ def test_call_errors(Objective):
         objective(y, np.zeros(3))
     with pytest.raises(TypeError, match=r"^raw_prediction must be float32 or float64, got float16\.$"):
         objective(y, np.zeros(2, np.float16))
-    with pytest.raises(
-        ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 0\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^sample_weight must be >= 0, got the negative weight -1\.0 at row 0\.$"):
         objective(y, np.zeros(2), [-1.0, 1.0])
     with pytest.raises(ValueError, match=r"^sample_weight must have shape \(2,\), got shape \(3,\)\.$"):
         objective(y, np.zeros(2), np.ones(3))

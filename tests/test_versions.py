@@ -9,10 +9,10 @@ from pathlib import Path
 import lightgbm
 import pytest
 import xgboost
+from focal_gbm.training.state import FOCAL_PARAMETERS
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedLibraryWarning
 from focal_gbm._versions import NEWEST_TESTED, warn_if_untested
-from focal_gbm.training.state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = {"xgboost": xgboost, "lightgbm": lightgbm}
@@ -57,9 +57,7 @@ def loaded_beside(monkeypatch, library, installed):
 def test_a_later_library_is_heard_of(monkeypatch, library, later):
     major, minor = NEWEST_TESTED[library]
     installed = later.format(major, minor + 1)
-    message = (
-        rf"^{library} {re.escape(installed)} is later than .* or install '{library}<{major}\.{minor + 1}'\.$"
-    )
+    message = rf"^{library} {re.escape(installed)} is later than .* or install '{library}<{major}\.{minor + 1}'\.$"
     with pytest.warns(UntestedLibraryWarning, match=message):
         loaded_beside(monkeypatch, library, installed)
 

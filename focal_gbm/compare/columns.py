@@ -72,9 +72,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         signs = [self.decimal] + ([] if self.thousands is None else [self.thousands])
-        if any(len(sign) != 1 or sign.isalnum() or sign in "+-" for sign in signs) or len(set(signs)) < len(
-            signs
-        ):
+        if any(len(sign) != 1 or sign.isalnum() or sign in "+-" for sign in signs) or len(set(signs)) < len(signs):
             raise TableError(
                 f"--decimal and --thousands must be two characters, no digit, letter or sign, got {signs}."
             )
@@ -154,9 +152,7 @@ def _days(array: Any) -> FloatArray:
     kind = array.type
     is_date = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
     unit = pa.timestamp("us", getattr(kind, "tz", None)) if is_date else pa.duration("us")
-    array = (
-        array.cast(pa.time64("us"), safe=False) if pa.types.is_time(kind) else array.cast(unit, safe=False)
-    )
+    array = array.cast(pa.time64("us"), safe=False) if pa.types.is_time(kind) else array.cast(unit, safe=False)
     days: FloatArray = array.cast(pa.int64()).to_numpy(zero_copy_only=False) / 86_400e6
     return days - np.nanmin(days, initial=np.inf) if is_date else days
 
@@ -256,9 +252,7 @@ def as_numbers(texts: pd.Series, decimal: str = ".", thousands: str | None = Non
     """
     if decimal != "." or thousands:
         point = re.escape(decimal)
-        mark = (
-            r"\s" if thousands == " " else re.escape(thousands or "")
-        )  # blanks that keep a line together, too
+        mark = r"\s" if thousands == " " else re.escape(thousands or "")  # blanks that keep a line together, too
         whole = rf"\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+" if thousands else r"\d+"
         number = rf"[+-]?(?=\d|{point})(?:{whole})?(?:{point}\d*)?(?:[eE][+-]?\d+)?"
         texts = texts.where(texts.str.fullmatch(number))
@@ -321,9 +315,7 @@ def refuse(refused: Sequence[Refused]) -> None:
     for name, row, value, options in refused:
         paste += [options[0] if options else f"--categorical {quote(name)}"] if len(options) < 2 else []
         how = " or ".join(options) or f"--categorical {quote(name)} or --drop {quote(name)}"
-        lines.append(
-            f"  {name!r}, row {row}: {value!r}   {how}{', which differ' if len(options) > 1 else ''}"
-        )
+        lines.append(f"  {name!r}, row {row}: {value!r}   {how}{', which differ' if len(options) > 1 else ''}")
     raise TableError(
         "these texts begin as numbers do and are none as they stand. An option reads them, --categorical "
         "takes them as names without an order, --drop leaves the column out:\n"

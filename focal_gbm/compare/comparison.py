@@ -150,9 +150,7 @@ class Comparison:
         model = type(contestant.model(self.protocol)).__name__
         settings = ", ".join(f"{key}={value!r}" for key, value in contestant.settings(self.protocol).items())
         own = f"from focal_gbm import EarlyStoppingClassifier, {model}"
-        imports = (
-            own if contestant.gamma is not None else f"from {library} import {model}\n{own.split(',')[0]}"
-        )
+        imports = own if contestant.gamma is not None else f"from {library} import {model}\n{own.split(',')[0]}"
         weight = ", sample_weight=weight" if self.table.roles.weight else ""
         return (
             f"{imports}\n\nmodel = {model}({settings})\n"
@@ -175,9 +173,7 @@ class Comparison:
         return "\n".join(self.verdict(library).sentence for library in self.protocol.libraries)
 
 
-def run(
-    table: Table, protocol: Protocol, step: Callable[[int, int, str], None] = lambda *what: None
-) -> Comparison:
+def run(table: Table, protocol: Protocol, step: Callable[[int, int, str], None] = lambda *what: None) -> Comparison:
     """Compare on a table.
 
     Parameters

@@ -196,9 +196,7 @@ def fit(
         started = time.perf_counter()
         model.fit(table.X.iloc[train], y[train], sample_weight=weight_train)
         seconds = time.perf_counter() - started
-        on_test, on_stop = (
-            _clipped(model.predict_proba(table.X.iloc[rows])) for rows in (split.test, split.stop)
-        )
+        on_test, on_stop = (_clipped(model.predict_proba(table.X.iloc[rows])) for rows in (split.test, split.stop))
     losses = -np.log(on_stop[np.arange(len(on_stop)), y[split.stop]])
     loss = np.average(losses, weights=None if weight is None else weight[split.stop])
     effort = {"seconds": seconds, "rounds": float(model.n_rounds_), "loss_on_stop": float(loss)}

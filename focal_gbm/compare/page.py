@@ -66,9 +66,7 @@ def improvement_svg(comparison: Comparison, metric: str) -> str:
         ``<svg ...>...</svg>``
     """
     libraries = comparison.protocol.libraries
-    names = [
-        name for name in comparison.names(libraries[-1]) if name != LOG_LOSS
-    ]  # LightGBM's may be one more
+    names = [name for name in comparison.names(libraries[-1]) if name != LOG_LOSS]  # LightGBM's may be one more
     found = {
         (library, name): comparison.improvement(library, name, metric)
         for library in libraries

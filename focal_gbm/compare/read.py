@@ -96,9 +96,7 @@ def _read_csv(path: Path, how: dict[str, object], missing: pa.Array) -> pd.DataF
     if other is not None:
         said = "tab" if other == "\t" else f"'{other}'"
         raise TableError(f"{path} has one column, {names[0]!r}: say what separates values (--sep {said}).")
-    as_texts = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-    )
+    as_texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     columns = []
     for column in pyarrow.csv.read_csv(path, **how, convert_options=as_texts).columns:
         trimmed = pc.utf8_trim_whitespace(column)

@@ -43,26 +43,18 @@ def metrics(
     """
     found = {}
     if has_costs:
-        meaning = (
-            "what a row costs if it is called positive where its probability makes that the cheaper call"
-        )
+        meaning = "what a row costs if it is called positive where its probability makes that the cheaper call"
         found["cost"] = Metric("cost per row", False, meaning)
     found["average_precision"] = Metric(
         "average precision",
         True,
         "how well positives are ranked first: area under the precision-recall curve",
     )
-    found["log_loss"] = Metric(
-        "log loss", False, "how good the probabilities are; wrong certainty costs most"
-    )
+    found["log_loss"] = Metric("log loss", False, "how good the probabilities are; wrong certainty costs most")
     for rows in top:
         where = f"in top {rows.replace('%', ' %')}"
-        found[f"precision_top_{rows}"] = Metric(
-            f"precision {where}", True, f"share of positives {where} of the rows"
-        )
-        found[f"recall_top_{rows}"] = Metric(
-            f"recall {where}", True, f"share of all positives that are {where}"
-        )
+        found[f"precision_top_{rows}"] = Metric(f"precision {where}", True, f"share of positives {where} of the rows")
+        found[f"recall_top_{rows}"] = Metric(f"recall {where}", True, f"share of all positives that are {where}")
         if has_amounts:
             meaning = f"share of the amount of all positives that is {where} of the rows (--cost-fn)"
             found[f"amount_top_{rows}"] = Metric(f"amount {where}", True, meaning)
@@ -162,9 +154,7 @@ def _ranking(
         scores[f"precision_top_{rows}"] = float(found[first].sum() / max(counts[first].sum(), 1e-300))
         scores[f"recall_top_{rows}"] = float(found[first].sum() / found.sum())
         if amount is not None:
-            scores[f"amount_top_{rows}"] = float(
-                (found * amount)[first].sum() / max((found * amount).sum(), 1e-300)
-            )
+            scores[f"amount_top_{rows}"] = float((found * amount)[first].sum() / max((found * amount).sum(), 1e-300))
     if precision is not None:
         precisions, recalls, _ = precision_recall_curve(positive, proba, sample_weight=weight)
         # the curve's last point has precision 1 and recall 0: nothing is found

@@ -69,9 +69,7 @@ def splits(
     >>> [len(part) for part in splits(np.arange(100) % 2, folds=5)[0]]
     [64, 16, 20]
     """
-    pairs = (
-        _by_chance(y, folds, repeats, seed, group) if time is None else _by_time(y, folds, seed, time, group)
-    )
+    pairs = _by_chance(y, folds, repeats, seed, group) if time is None else _by_time(y, folds, seed, time, group)
     every = []
     for number, (train, test) in enumerate(pairs):
         split = Split(*_set_aside(y, train, seed + number, time, group), test)
@@ -87,9 +85,7 @@ def splits(
     return every
 
 
-def _by_chance(
-    y: NDArray[np.int64], folds: int, repeats: int, seed: int, group: NDArray[np.intp] | None
-) -> _Pairs:
+def _by_chance(y: NDArray[np.int64], folds: int, repeats: int, seed: int, group: NDArray[np.intp] | None) -> _Pairs:
     if group is None:
         chance = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
         yield from chance.split(np.zeros((len(y), 1)), y)
@@ -100,9 +96,7 @@ def _by_chance(
         yield from by_group.split(np.zeros((len(y), 1)), y, group)
 
 
-def _by_time(
-    y: NDArray[np.int64], windows: int, seed: int, time: FloatArray, group: NDArray[np.intp] | None
-) -> _Pairs:
+def _by_time(y: NDArray[np.int64], windows: int, seed: int, time: FloatArray, group: NDArray[np.intp] | None) -> _Pairs:
     window = _windows(time, windows + 1)
     every = np.ones(len(y), dtype=bool)
     parts = [every]
@@ -120,9 +114,7 @@ def _windows(time: FloatArray, count: int) -> NDArray[np.intp]:
     middle = np.cumsum(rows) - rows / 2
     window = np.minimum((middle * count / len(time)).astype(np.intp), count - 1)
     if len(np.unique(window)) < count:
-        raise TableError(
-            f"{len(times):,} different times (--time) do not make {count} windows: take fewer (--folds)."
-        )
+        raise TableError(f"{len(times):,} different times (--time) do not make {count} windows: take fewer (--folds).")
     return np.asarray(window[place], dtype=np.intp)
 
 

@@ -73,8 +73,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
     kinds = dict(zip(table.columns, table.X.dtypes, strict=True))
     of_each = {library: comparison.verdict(library)._asdict() for library in protocol.libraries}
     words = {
-        library: {metric: word or None for metric, word in one["words"].items()}
-        for library, one in of_each.items()
+        library: {metric: word or None for metric, word in one["words"].items()} for library, one in of_each.items()
     }
     return {
         "schema_version": SCHEMA_VERSION,

@@ -57,11 +57,7 @@ class Roles:
     @property
     def columns(self) -> dict[str, str]:
         """The columns that are named, by the option that names them."""
-        return {
-            f"--{name.replace('_', '-')}": value
-            for name, value in vars(self).items()
-            if isinstance(value, str)
-        }
+        return {f"--{name.replace('_', '-')}": value for name, value in vars(self).items() if isinstance(value, str)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,9 +273,7 @@ def _about_codes(features: dict[str, Column], y: NDArray[np.int64]) -> list[str]
             names.append(f"{name} ({example})")
     options = " ".join(f"--categorical {quote(name)}" for name in codes)
     notes = [f"codes? {some_of(codes)} hold whole numbers in no order or with a 0 in front: {options}"]
-    return notes * bool(codes) + [f"texts with digits are names without an order: {some_of(names)}."] * bool(
-        names
-    )
+    return notes * bool(codes) + [f"texts with digits are names without an order: {some_of(names)}."] * bool(names)
 
 
 def embedded_frame() -> pd.DataFrame:

@@ -59,25 +59,17 @@ def read_target(
     if positive is not None:
         fits = [label for label in known if _number(label) == _number(str(positive).strip())]
         if not fits:
-            raise TableError(
-                f"the target {name!r} has no label {positive!r} (--positive): {nearest(positive, known)}"
-            )
+            raise TableError(f"the target {name!r} has no label {positive!r} (--positive): {nearest(positive, known)}")
         code, why = known.index(fits[0]), "as asked for"
     if len(known) == 2 or positive is not None:
         y = (y == code).astype(np.int64)
         known = [known[1 - code] if len(known) == 2 else "the rest", known[code]]
-        note = (
-            f"the class looked for is {known[1]!r} ({y.sum():,} of {len(y):,} rows, {y.mean():.2%}): {why}."
-        )
+        note = f"the class looked for is {known[1]!r} ({y.sum():,} of {len(y):,} rows, {y.mean():.2%}): {why}."
     else:
-        note = (
-            f"{len(known)} classes: scores are means over them, each against the rest (or --positive LABEL)."
-        )
+        note = f"{len(known)} classes: scores are means over them, each against the rest (or --positive LABEL)."
     counts = np.bincount(y)
     if counts.min() < folds:
-        few = (
-            f"the class {known[int(counts.argmin())]!r} has {counts.min()} rows, fewer than the {folds} folds"
-        )
+        few = f"the class {known[int(counts.argmin())]!r} has {counts.min()} rows, fewer than the {folds} folds"
         raise TableError(f"{few}: take fewer (--folds), merge it with another, or --positive LABEL.")
     return y, tuple(known), note
 

@@ -32,9 +32,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
     console.print(f"\n[bold]Would focal loss help on {escape(about['name'])}?[/bold]", highlight=False)
     for verdict in summary["verdict"].values():
         console.print(f"[bold]{escape(verdict['sentence'])}[/bold]", highlight=False)
-    rows = (
-        f"{about['rows']:,} rows, {len(about['features'])} features ({len(about['categorical'])} categorical)"
-    )
+    rows = f"{about['rows']:,} rows, {len(about['features'])} features ({len(about['categorical'])} categorical)"
     facts = f"{rows}, {about['missing_values']:,} missing values; {summary['how']}."
     for note in ("", facts, *summary["notes"]):
         console.print(f"• {escape(note)}" if note else "", highlight=False)
@@ -61,9 +59,7 @@ def _scores(summary: dict[str, Any], library: dict[str, Any], is_wide: bool) -> 
         table.add_row(f"{arrow} {about['label']}", *cells, style="bold" if about["decides"] else "")
     for what, label in EFFORT.items():
         efforts = {name: f"{one['effort'][what]:.3g}" for name, one in found.items()}
-        table.add_row(
-            f"  {label}", efforts[LOG_LOSS], efforts[CHOSEN], "", *(efforts[name] for name in others)
-        )
+        table.add_row(f"  {label}", efforts[LOG_LOSS], efforts[CHOSEN], "", *(efforts[name] for name in others))
     return table
 
 

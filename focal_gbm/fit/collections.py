@@ -15,8 +15,7 @@ import dask.dataframe as dd
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm._arrays import as_column
-from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm._validation import FloatArray, as_column, check_sample_weight
 from focal_gbm.fit.labels import encode, encode_as
 
 
@@ -33,9 +32,7 @@ def check_blocks(X: Any, columns: Mapping[str, Any]) -> None:
         if column is None:
             continue
         if not isinstance(column, da.Array | dd.DataFrame | dd.Series):
-            raise TypeError(
-                f"{name} must be a Dask array, data frame or series, got {type(column).__name__}."
-            )
+            raise TypeError(f"{name} must be a Dask array, data frame or series, got {type(column).__name__}.")
         n_blocks, n_expected = column.npartitions, X.npartitions
         if n_blocks != n_expected:
             raise ValueError(
@@ -60,9 +57,7 @@ def labels_of(y: Any, sample_weight: Any = None, evaluated: Sequence[Any] = ()) 
         When it is computed: if a label is missing, naming the partition; if a label of an evaluation set is
         not among the classes; if a weight is negative or not finite, or all are zero.
     """
-    sets = [
-        _counts_of_blocks(labels, None, f"the labels of eval_set[{i}]") for i, labels in enumerate(evaluated)
-    ]
+    sets = [_counts_of_blocks(labels, None, f"the labels of eval_set[{i}]") for i, labels in enumerate(evaluated)]
     return dask.delayed(_of_all_rows)(_counts_of_blocks(y, sample_weight, "y"), sets)
 
 
@@ -85,8 +80,7 @@ def accuracy(y: Any, predicted: Any, sample_weight: Any = None) -> Any:
     """Return the share of right predictions, by weight, as one delayed float."""
     weights = [None] * y.npartitions if sample_weight is None else _blocks(sample_weight)
     sums = [
-        dask.delayed(_right_of_block)(*block)
-        for block in zip(_blocks(y), _blocks(predicted), weights, strict=True)
+        dask.delayed(_right_of_block)(*block) for block in zip(_blocks(y), _blocks(predicted), weights, strict=True)
     ]
     return dask.delayed(_share)(sums)
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from focal_gbm._arrays import as_numpy, smallest_integers
-from focal_gbm._validation import check_binary_labels
+from focal_gbm._validation import as_numpy, check_binary_labels, smallest_integers
 
 #: Range of whole numbers up to which classes are counted and looked up: a table of them stays in the cache.
 #: np.unique sorts, which takes longer than a fit on a CUDA device.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray, check_raw_prediction
 from focal_gbm._warnings import warn_user
-from focal_gbm.kernels.finite import raise_if_not_finite
+from focal_gbm.kernels.cpu import raise_if_not_finite
 from focal_gbm.kernels.tables import Tables, tables_of
 from focal_gbm.losses import Loss
 

@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import Loss
-from focal_gbm.losses.log_odds import margins_of_terms, score_of_log_odds
+from focal_gbm.losses.log_odds import increasing_root, lower_bound, margins_of_terms, score_of_log_odds, upper_bound
 from focal_gbm.losses.margin import Margin, MarginLoss
-from focal_gbm.losses.roots import increasing_root, lower_bound, upper_bound
 
 #: Steps of a table in one unit of its argument: the first that are enough. Powers of two, so that no digit of
 #: the argument is lost.

@@ -13,8 +13,7 @@ from lightgbm import DaskLGBMClassifier
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelEncoder
 
-from focal_gbm._arrays import as_column
-from focal_gbm._validation import FloatArray
+from focal_gbm._validation import FloatArray, as_column
 from focal_gbm.fit.collections import accuracy, check_blocks, labels_of
 from focal_gbm.fit.labels import encode_as
 from focal_gbm.lightgbm.boosting import Boosting
@@ -117,9 +116,7 @@ eval_X, eval_y, **kwargs
         for i, (rows, labels) in enumerate(pairs):
             check_blocks(rows, {f"the labels of eval_set[{i}]": labels})
         client = default_client() if self.client is None else self.client
-        classes, counts = client.compute(
-            labels_of(y, sample_weight, [labels for _, labels in pairs])
-        ).result()
+        classes, counts = client.compute(labels_of(y, sample_weight, [labels for _, labels in pairs])).result()
         self._boosting_of(classes)  # wrong parameters are reported here, not on a worker
         arguments: dict[str, Any] = {}
         if pairs and "eval_X" in lightgbm.LGBMClassifier.fit.__annotations__:  # from 4.7 on

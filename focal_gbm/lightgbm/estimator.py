@@ -11,15 +11,18 @@ import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm.fit.alpha import by_code, checked, only_one
 from focal_gbm.fit.labels import encode, encode_sets
-from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     FOCAL_PARAMETERS,
+    by_code,
     check_focal_parameters,
+    checked,
     decide,
     is_log_loss,
+    only_one,
+    refuse_unknown,
+    warn_of_library_weights,
 )
 from focal_gbm.lightgbm.boosting import Boosting
 from focal_gbm.lightgbm.metrics import InOrder, apart, as_list, default_metric, metrics_of

@@ -109,9 +109,7 @@ class Metric:
             return name, value**0.5 if name == "rmse" else value, False
         n_arguments = len(inspect.signature(self._metric).parameters)
         if n_arguments not in (2, 3, 4):
-            raise TypeError(
-                f"Self-defined eval function should have 2, 3 or 4 arguments, got {n_arguments}"
-            )
+            raise TypeError(f"Self-defined eval function should have 2, 3 or 4 arguments, got {n_arguments}")
         return self._metric(*(y_true, probability, weight, None)[:n_arguments])  # groups are for ranking
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm.fit.alpha import by_label
+from focal_gbm.fit.plan import by_label
 from focal_gbm.lightgbm.private import check_device
 
 # LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts.

@@ -13,9 +13,7 @@ import numpy as np
 _NOT_BUILT = "not enabled in this build"
 
 #: How LightGBM is built with CUDA: its wheels have none. See docs.
-BUILD_COMMAND = (
-    "pip install lightgbm --no-binary lightgbm --no-cache-dir --config-settings=cmake.define.USE_CUDA=ON"
-)
+BUILD_COMMAND = "pip install lightgbm --no-binary lightgbm --no-cache-dir --config-settings=cmake.define.USE_CUDA=ON"
 
 
 def shared_object() -> str | None:

@@ -4,7 +4,6 @@
 classes and many labels of any of them, and `log_odds.py` has what they compute.
 """
 
-from focal_gbm.losses.focal import Focal
 from focal_gbm.losses.loss import (
     HESSIANS,
     LINKS,
@@ -13,7 +12,7 @@ from focal_gbm.losses.loss import (
     MulticlassFocalLoss,
     MultilabelFocalLoss,
 )
-from focal_gbm.losses.margin import Margin, MarginLoss, check_margin_loss, margin_loss_from_dict
+from focal_gbm.losses.margin import Focal, Margin, MarginLoss, check_margin_loss, margin_loss_from_dict
 from focal_gbm.losses.poly1 import Poly1Focal
 
 __all__ = [

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
-from focal_gbm._arrays import row_blocks
 from focal_gbm._validation import (
     FloatArray,
     check_binary_labels,
@@ -20,8 +19,8 @@ from focal_gbm._validation import (
     check_class_weights,
     check_raw_prediction,
     check_sample_weight,
+    row_blocks,
 )
-from focal_gbm.losses.focal import Focal
 from focal_gbm.losses.log_odds import (
     derivatives_in_log_odds,
     derivatives_in_scores,
@@ -29,7 +28,7 @@ from focal_gbm.losses.log_odds import (
     margins_of_log_odds,
     margins_of_scores,
 )
-from focal_gbm.losses.margin import Margin, MarginLoss, check_margin_loss
+from focal_gbm.losses.margin import Focal, Margin, MarginLoss, check_margin_loss
 
 #: What raw predictions are: log-odds, or the published scores.
 LINKS = ("logit", "focal")
@@ -79,9 +78,7 @@ class Loss(ABC):
     def raw_shape(self, n_rows: int) -> tuple[int, ...]:
         """Return the shape of raw predictions."""
 
-    def loss(
-        self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> FloatArray:
+    def loss(self, y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None = None) -> FloatArray:
         """Return the loss of every row, times its weight; for labels the sum over them.
 
         Parameters
@@ -394,9 +391,7 @@ class MulticlassFocalLoss(Loss):
             right &= np.floor(y) == y
         if not right.all():
             row = int(right.argmin())
-            raise ValueError(
-                f"y_true must hold whole numbers from 0 to {n_classes - 1}, got {y[row]!s} at row {row}."
-            )
+            raise ValueError(f"y_true must hold whole numbers from 0 to {n_classes - 1}, got {y[row]!s} at row {row}.")
         return y.astype(np.intp)
 
     def raw_shape(self, n_rows: int) -> tuple[int, ...]:

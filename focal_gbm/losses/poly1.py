@@ -53,13 +53,9 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
         object.__setattr__(self, "gamma", check_gamma(self.gamma))
         epsilon = self.epsilon
         if isinstance(epsilon, (bool, np.bool_)) or not isinstance(epsilon, Real):
-            raise TypeError(
-                f"epsilon must be a real number > -1, got {epsilon!r} ({type(epsilon).__name__})."
-            )
+            raise TypeError(f"epsilon must be a real number > -1, got {epsilon!r} ({type(epsilon).__name__}).")
         if not -1.0 < epsilon <= _MAX_EPSILON:
-            raise ValueError(
-                f"epsilon must be a finite number > -1 (and <= {_MAX_EPSILON:g}), got {epsilon!r}."
-            )
+            raise ValueError(f"epsilon must be a finite number > -1 (and <= {_MAX_EPSILON:g}), got {epsilon!r}.")
         object.__setattr__(self, "epsilon", float(epsilon))
 
     def value(self, m: Margin) -> FloatArray:

@@ -210,9 +210,7 @@ class _Rounds:
         counts = count_classes(labels, weight, 2 if kind == "multilabel" else max(n_columns, 2))
         shape = (n_columns, 2) if kind == "multilabel" else counts.shape  # a worker of a cluster may have no rows
         counts = collective.allreduce(np.resize(counts, shape).ravel(), collective.Op.SUM).reshape(shape)
-        plan = plan_of(
-            kind, counts, boosting.gamma, boosting.alpha, boosting.margin_loss, LEAST_SHARE
-        )
+        plan = plan_of(kind, counts, boosting.gamma, boosting.alpha, boosting.margin_loss, LEAST_SHARE)
         has_start = learner["learner_model_param"].get("boost_from_average", "1") == "0"  # the user's base_score
         if booster.num_boosted_rounds() == 0 and not has_start:
             if plan.start.size > 1 and not STARTS_EACH_CLASS:
@@ -230,9 +228,7 @@ class _Rounds:
         parameters = learner["generic_param"]
         options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
         if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
-            self._kernel = cuda_kernel(
-                parameters["device"], _cuda_major(), plan.loss, labels, weight, **options
-            )
+            self._kernel = cuda_kernel(parameters["device"], _cuda_major(), plan.loss, labels, weight, **options)
             trees = learner["gradient_booster"]
             keeps = keeps_trees(trees["name"], trees.get("gbtree_train_param", {}).get("process_type", ""))
             if self._kernel is not None and boosting.rows is not None and keeps:

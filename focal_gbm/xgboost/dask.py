@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xgboost.dask import DaskXGBClassifier
 
-from focal_gbm._arrays import as_column
+from focal_gbm._validation import as_column
 from focal_gbm.fit.collections import accuracy, by_row, check_blocks, labels_of
 from focal_gbm.fit.labels import encode_as
 from focal_gbm.fit.plan import decide
@@ -83,10 +83,7 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
             check_blocks(rows, {f"the labels of eval_set[{i}]": labels})
         classes, _ = await self.client.compute(labels_of(y, sample_weight, evaluated))
         # XGBoost reads labels twice, and knows the training set among the evaluation sets by identity
-        codes = {
-            id(one): self.client.persist(by_row(_encoded, one, np.float32, classes))
-            for one in (y, *evaluated)
-        }
+        codes = {id(one): self.client.persist(by_row(_encoded, one, np.float32, classes)) for one in (y, *evaluated)}
         with self._boosts(classes):
             self._labels = classes
             await super()._fit_async(

@@ -13,12 +13,18 @@ import xgboost
 from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
-from focal_gbm._arrays import on_cpu
-from focal_gbm._validation import FloatArray
-from focal_gbm.fit.alpha import checked, only_one
+from focal_gbm._validation import FloatArray, on_cpu
 from focal_gbm.fit.labels import encode, encode_sets
-from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
-from focal_gbm.fit.plan import DEFAULT_GAMMA, FOCAL_PARAMETERS, check_focal_parameters, decide
+from focal_gbm.fit.plan import (
+    DEFAULT_GAMMA,
+    FOCAL_PARAMETERS,
+    check_focal_parameters,
+    checked,
+    decide,
+    only_one,
+    refuse_unknown,
+    warn_of_library_weights,
+)
 from focal_gbm.losses import MarginLoss
 from focal_gbm.losses.margin import margin_loss_from_dict
 from focal_gbm.xgboost.boosting import ATTRIBUTE, FocalBoosting

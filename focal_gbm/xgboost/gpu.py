@@ -180,9 +180,7 @@ class KeptPredictions:
             check(library.XGProxyDMatrixCreate(ctypes.byref(self._proxy)))
         interface = _array_interface(self._predictions)
         check(library.XGDMatrixSetInfoFromInterface(self._proxy, b"base_margin", interface))
-        which = options(
-            iteration_begin=self._n_rounds, iteration_end=n_rounds, missing=self._missing, cache_id=0
-        )
+        which = options(iteration_begin=self._n_rounds, iteration_end=n_rounds, missing=self._missing, cache_id=0)
         shape, n_axes, values = outputs()
         check(
             library.XGBoosterPredictFromCudaArray(

@@ -151,8 +151,11 @@ class Problem:
     def native(self):
         """Parameters of `train` for the model that `ours` is."""
         params = {"xgboost": {"max_depth": 3, "nthread": 1}, "lightgbm": {"num_leaves": 7, "num_threads": 1}}
-        return {**params[self.library], **({"num_class": 3} if self.kind == "many" else {}), **(
-            {"verbose": -1} if self.library == "lightgbm" else {})}
+        return {
+            **params[self.library],
+            **({"num_class": 3} if self.kind == "many" else {}),
+            **({"verbose": -1} if self.library == "lightgbm" else {}),
+        }
 
 
 PROBLEMS = [

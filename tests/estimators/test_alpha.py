@@ -12,7 +12,7 @@ from problems import booster, fit, log, n_best, ours, rows
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
-from focal_gbm.fit.alpha import DEFAULT_BETA, by_code, resolve_alpha
+from focal_gbm.fit.plan import DEFAULT_BETA, by_code, resolve_alpha
 
 BINARY = np.array([0, 1])
 NAMES = np.array(["ham", "spam", "zoo"])
@@ -141,7 +141,9 @@ def test_predict_is_the_class_that_alpha_favours(problem):
     assert (expected != plain).mean() > 0.02
     without = fit(problem.ours(), problem.train)
     p = without.predict_proba(problem.valid.X)
-    assert_array_equal(without.predict(problem.valid.X), (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1))
+    assert_array_equal(
+        without.predict(problem.valid.X), (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1)
+    )
 
 
 def test_probabilities_stay_true(problem):
@@ -164,13 +166,17 @@ def test_forms_are_one_model(problem):
         forms = [[1.0, 3.0, 2.0], {2: 2.0, 0: 1.0, 1: 3.0}, pd.Series({1: 3, 2: 2, 0: 1}), np.array([2.0, 6.0, 4.0])]
     models = [fit(problem.ours(focal_alpha=alpha), problem.train) for alpha in forms]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6)
+        assert_allclose(
+            model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6
+        )
         assert_array_equal(model.predict(problem.train.X), models[0].predict(problem.train.X))
     # text labels, by name
     if problem.kind == "two":
         y = np.array(["no", "yes"])[problem.train.y]
         named = problem.ours(focal_alpha={"yes": 3.0, "no": 1.0}).fit(problem.train.X, y)
-        assert_allclose(named.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6)
+        assert_allclose(
+            named.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("alpha", ["balanced", "effective"])
@@ -191,7 +197,9 @@ def test_a_common_factor_changes_nothing(problem):
     alpha = np.array([1.0, 3.0, 2.0] if problem.kind == "many" else [1.0, 3.0])
     models = [fit(problem.ours(focal_alpha=factor * alpha), problem.train) for factor in (1.0, 1e-3, 200.0)]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=2e-6)
+        assert_allclose(
+            model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=2e-6
+        )
 
 
 def test_equal_weights_are_none(problem):

@@ -43,7 +43,9 @@ def test_the_default_metric_is_the_log_loss_of_every_round(problem, weighted):
                 expected = np.mean([log_loss(data.y[:, j], p[:, j], sample_weight=w) for j in range(3)])
             else:
                 expected = log_loss(data.y, p, sample_weight=w)
-            assert values[k - 1] == pytest.approx(expected, rel=2e-6 if problem.library == "xgboost" or weighted else 1e-10)
+            assert values[k - 1] == pytest.approx(
+                expected, rel=2e-6 if problem.library == "xgboost" or weighted else 1e-10
+            )
 
 
 SCORES = {
@@ -73,9 +75,7 @@ def test_every_metric_of_lightgbm_for_two_classes(table, validation, weighted):
 @weights
 def test_every_metric_of_lightgbm_for_many_classes(weighted):
     train, valid = rows("many"), rows("many", 1, 200)
-    model = fit(
-        ours("lightgbm", metric=["multi_logloss", "multi_error", "auc_mu"]), train, valid, weighted=weighted
-    )
+    model = fit(ours("lightgbm", metric=["multi_logloss", "multi_error", "auc_mu"]), train, valid, weighted=weighted)
     p, w = model.predict_proba(valid.X), valid.weight if weighted else None
     assert log(model)["multi_logloss"][-1] == pytest.approx(log_loss(valid.y, p, sample_weight=w), rel=1e-6)
     wrong = 1 - accuracy_score(valid.y, p.argmax(axis=1), sample_weight=w)
@@ -197,7 +197,9 @@ def test_stopping_is_where_the_metric_is_best(problem):
     )
     # the booster ends there
     n_trees = {"many": 3, "labels": 3, "two": 1}[problem.kind]
-    n_rounds = booster(model).num_boosted_rounds() if problem.library == "xgboost" else booster(model).num_trees() / n_trees
+    n_rounds = (
+        booster(model).num_boosted_rounds() if problem.library == "xgboost" else booster(model).num_trees() / n_trees
+    )
     assert n_rounds == best
     if problem.library == "xgboost":
         assert model.best_score == pytest.approx(min(values))
@@ -213,9 +215,7 @@ def test_an_early_stopping_callback_of_the_user(kind, save_best):
     reference = fit(problem.ours(**ROUNDS), problem.train, problem.valid, stop=5)
     assert model.best_iteration == reference.best_iteration
     assert model.get_booster().num_boosted_rounds() == model.best_iteration + 1
-    assert_allclose(
-        model.predict_proba(problem.valid.X), reference.predict_proba(problem.valid.X), rtol=0, atol=1e-6
-    )
+    assert_allclose(model.predict_proba(problem.valid.X), reference.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
     assert model.callbacks == [callback]
 
 
@@ -270,9 +270,7 @@ def test_first_metric_only_is_the_librarys_first(table, validation, asked):
 
 def test_lightgbm_stops_on_whichever_metric_first_is_worse(table, validation):
     model = fit(ours("lightgbm", **ROUNDS), table, validation, stop=5, eval_metric=["auc", "binary_logloss"])
-    assert model.best_iteration_ == min(
-        np.argmax(log(model)["auc"]) + 1, np.argmin(log(model)["binary_logloss"]) + 1
-    )
+    assert model.best_iteration_ == min(np.argmax(log(model)["auc"]) + 1, np.argmin(log(model)["binary_logloss"]) + 1)
 
 
 def test_stopping_by_parameter_of_lightgbm(table, validation):
@@ -308,7 +306,10 @@ def test_a_label_that_training_did_not_see(library, table, validation):
 
 def test_the_training_set_as_evaluation_set(problem):
     data = problem.train
-    boosters = [{}, {"boosting_type": "dart"} if problem.library == "lightgbm" else {"booster": "dart", "rate_drop": 0.5}]
+    boosters = [
+        {},
+        {"boosting_type": "dart"} if problem.library == "lightgbm" else {"booster": "dart", "rate_drop": 0.5},
+    ]
     for params in boosters:
         alone = fit(problem.ours(**params, random_state=1), data)
         model = fit(problem.ours(**params, random_state=1), data, data)

@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from focal_gbm import FocalXGBClassifier, Poly1Focal
-from focal_gbm.lightgbm.model_text import complete
+from focal_gbm.lightgbm.boosting import complete
 
 
 def assert_same(a, b, X):

@@ -82,7 +82,9 @@ def test_columns_of_evaluation_sets(change):
     """XGBoost issues 2334, 2857: what XGBClassifier says."""
     train = pd.DataFrame(TABLE.X, columns=NAMES)
     valid = pd.DataFrame(VALID.X, columns=NAMES)
-    valid = {"reordered": valid[NAMES[::-1]], "renamed": valid.set_axis(list("uvwxy"), axis=1), "no names": VALID.X}[change]
+    valid = {"reordered": valid[NAMES[::-1]], "renamed": valid.set_axis(list("uvwxy"), axis=1), "no names": VALID.X}[
+        change
+    ]
     messages = []
     for make in (own, ours):
         with pytest.raises(ValueError, match=r"feature_names mismatch|did not contain feature names") as found:
@@ -96,7 +98,11 @@ def test_missing_values(library):
     X = np.where(holes, np.nan, TABLE.X)
     expected = ours(library).fit(X, TABLE.y).predict_proba(X)
     nullable = pd.DataFrame(X, columns=NAMES).astype("Float64").mask(holes)
-    for table in (nullable, pl.DataFrame(X, schema=NAMES).fill_nan(None), pl.DataFrame(X, schema=NAMES).fill_nan(None).to_arrow()):
+    for table in (
+        nullable,
+        pl.DataFrame(X, schema=NAMES).fill_nan(None),
+        pl.DataFrame(X, schema=NAMES).fill_nan(None).to_arrow(),
+    ):
         assert_array_equal(ours(library).fit(table, TABLE.y).predict_proba(table), expected)
     if library == "xgboost":
         other = np.where(holes, -999.0, TABLE.X)
@@ -107,7 +113,9 @@ def test_missing_values(library):
 def test_categories(problem):
     rng = np.random.default_rng(3)
     c = rng.choice(list("abcdef"), 300)
-    frame = pd.DataFrame(problem.train.X[:, :2], columns=["x0", "x1"], index=np.arange(300) % 17).assign(c=pd.Categorical(c))
+    frame = pd.DataFrame(problem.train.X[:, :2], columns=["x0", "x1"], index=np.arange(300) % 17).assign(
+        c=pd.Categorical(c)
+    )
     shift = np.isin(c, ["b", "e"])
     y = problem.train.y.copy()
     y[shift] = y[shift][::-1]

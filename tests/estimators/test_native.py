@@ -165,8 +165,10 @@ def test_going_on_after_early_stopping_uses_the_new_rounds(problem):
     first = fit(problem.ours(n_estimators=100, learning_rate=0.5), problem.train, problem.valid, stop=5)
     best = n_best(first)
     model = go_on(problem, problem.ours(n_estimators=7), booster(first))
-    counted = booster(model).num_boosted_rounds() if problem.library == "xgboost" else booster(model).num_trees() // (
-        3 if problem.kind == "many" else 1
+    counted = (
+        booster(model).num_boosted_rounds()
+        if problem.library == "xgboost"
+        else booster(model).num_trees() // (3 if problem.kind == "many" else 1)
     )
     assert counted == best + 7
     more = go_on(problem, problem.ours(n_estimators=1), booster(model))

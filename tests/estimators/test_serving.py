@@ -40,9 +40,7 @@ def test_onnx(problem, form):
     model, X = fitted(problem, form), float_rows(problem)
     convert = getattr(onnxmltools, f"convert_{problem.library}")
     options = {"zipmap": False} if problem.library == "lightgbm" else {}
-    graph = convert(
-        booster(model), initial_types=[("X", FloatTensorType([None, 5]))], target_opset=15, **options
-    )
+    graph = convert(booster(model), initial_types=[("X", FloatTensorType([None, 5]))], target_opset=15, **options)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = dict(zip((out.name for out in session.get_outputs()), session.run(None, {"X": X}), strict=True))
     assert_allclose(as_columns(outputs["probabilities"]), model.predict_proba(X), rtol=0, atol=1e-6)

@@ -211,7 +211,10 @@ def test_an_error_in_training_reaches_the_caller_and_leaves_the_parameters(libra
 
 def test_a_failed_fit_leaves_predictions(library, table, words):
     model = ours(library).fit(table.X, words)
-    for bad in ({"X": table.X, "y": np.linspace(0, 1, 300)}, {"X": table.X, "y": words, "sample_weight": np.zeros(300)}):
+    for bad in (
+        {"X": table.X, "y": np.linspace(0, 1, 300)},
+        {"X": table.X, "y": words, "sample_weight": np.zeros(300)},
+    ):
         with pytest.raises(ValueError, match=r"Unknown label type|at least one positive weight"):
             model.fit(**bad)
         if "sample_weight" not in bad:

@@ -101,10 +101,14 @@ def test_weights_over_twelve_orders_of_magnitude(library, gamma):
 def test_small_weights_and_large(problem):
     """A common factor of weights acts as in the library: on min_child_weight and the penalties alone."""
     params = {"reg_lambda": 0.0}
-    params |= {"min_child_weight": 0.0} if problem.library == "xgboost" else {"min_child_weight": 0.0, "min_child_samples": 0}
+    params |= (
+        {"min_child_weight": 0.0} if problem.library == "xgboost" else {"min_child_weight": 0.0, "min_child_samples": 0}
+    )
     models = [
         problem.ours(**params).fit(problem.train.X, problem.train.y, sample_weight=np.full(300, factor))
         for factor in (1.0, 0.25, 4.0)
     ]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.valid.X), models[0].predict_proba(problem.valid.X), rtol=0, atol=1e-5)
+        assert_allclose(
+            model.predict_proba(problem.valid.X), models[0].predict_proba(problem.valid.X), rtol=0, atol=1e-5
+        )

@@ -17,8 +17,7 @@ from needs import missing
 from numpy.testing import assert_allclose, assert_array_equal
 
 from focal_gbm.kernels import Threads, cpu, kernel_of
-from focal_gbm.kernels.compiled import LEVELS, CompiledKernel, level, library
-from focal_gbm.kernels.cpu import SWITCH, NumpyKernel
+from focal_gbm.kernels.cpu import LEVELS, SWITCH, CompiledKernel, NumpyKernel, level, library
 from focal_gbm.losses import BinaryFocalLoss, Focal, MulticlassFocalLoss, Poly1Focal
 
 LIBRARIES = {

@@ -21,9 +21,7 @@ MARGINS = np.concatenate([np.linspace(-40.0, 40.0, 21), [-300.0, -0.1, 1e-8, 0.0
 def points(n_classes, seed):
     """Raw predictions near 0 and far from it."""
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=n_classes) * span for span in (1.0, 10.0, 60.0)] + [
-        rng.uniform(-300.0, 300.0, n_classes)
-    ]
+    return [rng.normal(size=n_classes) * span for span in (1.0, 10.0, 60.0)] + [rng.uniform(-300.0, 300.0, n_classes)]
 
 
 def check(loss, exact, j, margins):
@@ -113,9 +111,7 @@ def test_probabilities_that_published_scores_mean(margin_loss, weights):
             f = reference.log_odds(paper(margin_loss), weights, [mpf(-z), mpf(z)])
             expected = float(1 / (1 + mpmath.exp(f[0] - f[1])))
             scores = [mpf(0), mpf(z), mpf("0.5")]
-            f = reference.log_odds(
-                paper(margin_loss), many.class_weights, reference.margins_of_scores(scores)
-            )
+            f = reference.log_odds(paper(margin_loss), many.class_weights, reference.margins_of_scores(scores))
             total = mpmath.fsum(map(mpmath.exp, f))
             of_many = [float(mpmath.exp(one) / total) for one in f]
         assert_allclose(loss.probability([z])[0], expected, rtol=BAR, atol=0)

@@ -170,9 +170,7 @@ SCORES = st.one_of(st.floats(-1e4, 1e4), st.floats(-30, 30), st.sampled_from([0.
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_never_nan(data):
-    margin_loss = data.draw(
-        st.sampled_from([*LOSSES, ThreeMethods(0.5), Focal(33.0), Focal(1e15), Users(0.1)])
-    )
+    margin_loss = data.draw(st.sampled_from([*LOSSES, ThreeMethods(0.5), Focal(33.0), Focal(1e15), Users(0.1)]))
     kind, link = data.draw(st.sampled_from(KINDS)), data.draw(st.sampled_from(LINKS))
     loss = make(kind, margin_loss, ALPHA[kind], link=link)
     n = data.draw(st.integers(1, 5))
