@@ -18,7 +18,7 @@ from focal_gbm import (
     MultilabelFocalLoss,
     Poly1Focal,
 )
-from focal_gbm.kernels.cuda import is_cuda
+from focal_gbm.xgboost.gpu import is_cuda
 
 N = 2000  # more than the thousand rows that stay on the CPU
 

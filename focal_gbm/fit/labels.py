@@ -36,7 +36,8 @@ def encode(y: Any, name: str = "y") -> tuple[NDArray[Any], NDArray[Any]]:
         return np.arange(2), labels
     least = int(labels.min()) if labels.dtype.kind in "biu" and labels.size else 0
     if labels.dtype.kind in "biu" and labels.size and int(labels.max()) - least < _MOST_COUNTED:
-        above = labels.astype(np.intp) if labels.dtype.kind == "b" else _above(labels, least)
+        is_from_zero = least == 0 or labels.dtype.kind == "b"
+        above = labels.astype(np.intp, copy=False) if is_from_zero else _above(labels, least)
         is_class = np.bincount(above) > 0
         classes = (np.flatnonzero(is_class).astype(labels.dtype) + labels.dtype.type(least)).astype(labels.dtype)
         return classes, smallest_integers(is_class.cumsum() - 1, len(classes))[above]
@@ -115,7 +116,5 @@ def _is_nan(label: Any) -> bool:
 
 
 def _above(labels: NDArray[Any], least: int) -> NDArray[np.intp]:
-    if least == 0:
-        return labels.astype(np.intp, copy=False)
     wide = labels if labels.dtype.itemsize == 8 else labels.astype(np.int64)  # -128 to 127 spans no int8
     return (wide - wide.dtype.type(least)).astype(np.intp, copy=False)

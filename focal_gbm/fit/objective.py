@@ -99,7 +99,9 @@ class FocalObjective:
                 labels,
                 check_sample_weight(sample_weight, len(labels)),
                 scale=self.scale,
-                hessian_factor=softmax_factor(self, self.loss),
+                hessian_factor=(
+                    self.softmax_hessian_factor(self.loss.n_classes) if self.loss.kind == "multiclass" else 1.0
+                ),
                 order=self.order,
                 threads=Threads(self.shared_object, n_jobs),
             )
@@ -112,11 +114,6 @@ class FocalObjective:
     def threads_of(self, data: Any) -> int | None:
         """Return the number of threads that the library was asked for, where its data tell."""
         return None
-
-
-def softmax_factor(objective: FocalObjective | type[FocalObjective], loss: Any) -> float:
-    """Return the library's own factor of the Hessian: 1 for the sigmoid, of one label or many."""
-    return objective.softmax_hessian_factor(loss.n_classes) if loss.kind == "multiclass" else 1.0
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -59,7 +59,7 @@ def checked(alpha: Any, classes: NDArray[Any], name: str) -> Any:
         As `resolve_alpha`, which knows the counts, and not what the user calls α.
     """
     resolve_alpha(alpha, classes, np.ones(len(classes)), name)
-    return in_order_of(alpha, classes, name)
+    return None if alpha is None else in_order_of(alpha, classes, name)
 
 
 def by_code(weights: Any, classes: NDArray[Any]) -> Any:
@@ -90,9 +90,9 @@ def resolve_alpha(
     class_counts : ndarray of shape (K,)
         Rows per class, each counted with its sample weight: a weight of 2 is two rows.
     """
-    alpha = in_order_of(alpha, classes, name)
     if alpha is None:
         return None
+    alpha = in_order_of(alpha, classes, name)
     n_classes = len(classes)
     from_counts = alpha[0] if isinstance(alpha, tuple) and alpha else alpha
     if isinstance(from_counts, str) and not (class_counts > 0).all():

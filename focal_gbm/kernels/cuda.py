@@ -24,11 +24,6 @@ _THREADS = 256
 _MOST_COMPILED_CLASSES = 16
 
 
-def is_cuda(device: object) -> bool:
-    """Say whether XGBoost's parameter `device` names a CUDA device."""
-    return isinstance(device, str) and device.partition(":")[0] in ("cuda", "gpu")
-
-
 class Cuda(NamedTuple):
     """CuPy and one of its devices."""
 

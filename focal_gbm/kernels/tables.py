@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray
 from focal_gbm.losses import Loss
-from focal_gbm.losses.log_odds import increasing_root, lower_bound, margins_of_terms, score_of_log_odds, upper_bound
+from focal_gbm.losses.log_odds import bound, increasing_root, margins_of_terms, score_of_log_odds
 from focal_gbm.losses.margin import Margin, MarginLoss
 
 #: Steps of a table in one unit of its argument: the first that are enough. Powers of two, so that no digit of
@@ -142,7 +142,7 @@ def tables_of_many(loss: MarginLoss, alpha: FloatArray) -> Tables | None:
             at = Margin(m)
             return loss.link_term(at) / rate + at.minus_log_q - x, loss.link_slope(at) / rate + at.p
 
-        m = Margin(increasing_root(residual, lower_bound(residual, x), upper_bound(residual, x), x))
+        m = Margin(increasing_root(residual, bound(residual, x, -1), bound(residual, x, 1), x))
         share = np.exp(-m.minus_log_p - share_slope * x) * rate / loss.link_slope(m)
         return np.stack([loss.link_term(m) / rate - term_slope * x, share, loss.share_slope(m)])
 

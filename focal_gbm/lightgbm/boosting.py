@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import lightgbm
 import numpy as np
 
 from focal_gbm._validation import FloatArray, check_sample_weight
-from focal_gbm.fit.objective import softmax_factor
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     check_focal_parameters,
@@ -26,7 +26,7 @@ from focal_gbm.fit.plan import (
     plan_of,
 )
 from focal_gbm.kernels import Threads, kernel_of
-from focal_gbm.lightgbm.metrics import InOrder, NativeMetric, as_list, default_metric, metrics_of
+from focal_gbm.lightgbm.metrics import DEFAULT_METRIC, InOrder, NativeMetric, as_list, metrics_of
 from focal_gbm.lightgbm.objective import FocalLGBMObjective
 from focal_gbm.lightgbm.parameters import (
     METRIC,
@@ -39,7 +39,6 @@ from focal_gbm.lightgbm.parameters import (
     is_dart,
     refuse_parameters,
 )
-from focal_gbm.lightgbm.private import begin, end
 from focal_gbm.losses import MarginLoss
 
 #: Values of a tree that are scores: what a row gets in a leaf, in a linear leaf, at an inner node (SHAP).
@@ -77,13 +76,13 @@ def complete(text: str, start: Sequence[float], objective: str) -> str:
 
 
 def _raised(tree: str, constant: float) -> str:
-    def add(line: re.Match[str]) -> str:
-        # repr: the shortest text that reads back as the same double. A malformed number would abort the process
-        # that loads the model.
-        return f"{line[1]}=" + " ".join(repr(float(value) + constant) for value in line[2].split())
-
+    # repr: the shortest text that reads back as the same double. A malformed number would abort the process that
+    # loads the model.
+    raised = _SCORES.sub(
+        lambda line: f"{line[1]}=" + " ".join(repr(float(value) + constant) for value in line[2].split()), tree
+    )
     # as in LightGBM's own first trees: `Booster.refit` shrinks what it writes into the leaves
-    return re.sub(r"^shrinkage=.*$", "shrinkage=1", _SCORES.sub(add, tree), flags=re.MULTILINE)
+    return re.sub(r"^shrinkage=.*$", "shrinkage=1", raised, flags=re.MULTILINE)
 
 
 #: LightGBM's `kEpsilon`: the least probability that it starts from.
@@ -155,7 +154,9 @@ class Boosting:
             codes.view(np.bool_) if kind == "binary" else codes,
             weight,
             scale=plan.scale,
-            hessian_factor=softmax_factor(FocalLGBMObjective, plan.loss),
+            hessian_factor=n_classes / (n_classes - 1.0)
+            if kind == "multiclass"
+            else 1.0,  # LightGBM's own of the softmax
             start=self.start.reshape(plan.loss.raw_shape(1)[1:]),
             order=FocalLGBMObjective.order,
             threads=Threads(FocalLGBMObjective.shared_object, self._n_threads),
@@ -163,14 +164,34 @@ class Boosting:
 
     def complete(self, env: Any) -> None:
         """Make the booster in training write complete models; LightGBM calls this callback before every round."""
-        if env.iteration == env.begin_iteration:
-            n_threads = given_number(env.params, THREADS)[1]
-            self._n_threads = None if n_threads is None else int(n_threads)
-            begin(env.model, is_dart(env.params), env.params)
-            _write_complete(env.model, self)
+        if env.iteration > env.begin_iteration:
+            return
+        n_threads = given_number(env.params, THREADS)[1]
+        self._n_threads = None if n_threads is None else int(n_threads)
+        _work_around(env.model, env.params)
+        _write_complete(env.model, self)
 
     complete.before_iteration = True  # type: ignore[attr-defined]
     complete.order = -1001  # type: ignore[attr-defined]  # before anything else
+
+
+def _work_around(booster: lightgbm.Booster, params: dict[str, Any]) -> None:
+    """Work around two bugs of LightGBM that a custom objective triggers in the first round.
+
+    `lightgbm.train` has already told the booster that there is no objective. Its second reset of all
+    parameters at the first update would shift the sampling of features (LightGBM issue 6053) and fail
+    where no feature can be split (issue 5667).
+
+    Dart draws its trees by a value that is only set in the first update, so that models would differ from fit
+    to fit. A prediction sets the value, and a reset starts the draws anew.
+
+    These attributes are private. Where they are gone, nothing changes.
+    """
+    booster._Booster__set_objective_to_none = True
+    if is_dart(params) and hasattr(booster, "_Booster__inner_predict"):
+        booster._Booster__inner_predict(data_idx=0)
+        with suppress(lightgbm.basic.LightGBMError):  # no feature can be split: nothing to draw
+            booster.reset_parameter({"learning_rate": params.get("learning_rate", 0.1)})
 
 
 def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
@@ -197,9 +218,9 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
     def model_from_string(model_str: str) -> lightgbm.Booster:
         for name in ("model_to_string", "save_model", "model_from_string"):
             vars(booster).pop(name, None)
-        # what `refit`, SHAP and converters go by; LightGBM's own word for a callable is "none"
+        # a booster that is done has an objective, without which `refit`, ONNX and SHAP refuse
         booster.params["objective"] = objective.partition(" ")[0]
-        end(booster)
+        booster._Booster__set_objective_to_none = False
         return own.model_from_string(booster, model_str)
 
     vars(booster).update(model_to_string=model_to_string, save_model=save_model, model_from_string=model_from_string)
@@ -282,7 +303,7 @@ def train(
             "custom metric asks for its predictions. Give a Dataset of its own with the same rows."
         )
     boosting = Boosting(n_classes, gamma, alpha, margin_loss, params)
-    asked = [*as_list(given(params, METRIC, default_metric(n_classes))[1]), *as_list(feval)]
+    asked = [*as_list(given(params, METRIC, DEFAULT_METRIC)[1]), *as_list(feval)]
     own_metrics, metrics = metrics_of(asked, boosting, NativeMetric)
     for name in (*OBJECTIVE, *METRIC):
         params.pop(name, None)

@@ -25,7 +25,7 @@ from focal_gbm.fit.plan import (
     warn_of_library_weights,
 )
 from focal_gbm.lightgbm.boosting import Boosting
-from focal_gbm.lightgbm.metrics import InOrder, apart, as_list, default_metric, metrics_of
+from focal_gbm.lightgbm.metrics import DEFAULT_METRIC, InOrder, apart, as_list, metrics_of
 from focal_gbm.lightgbm.parameters import METRIC, WEIGHTS, given, is_dart, library_weights, refuse_parameters
 from focal_gbm.losses import MarginLoss
 
@@ -206,7 +206,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             super().fit(X, codes, sample_weight, **arguments)
         else:
             params = self.get_params(deep=False)
-            metric = as_list(given(params, METRIC, default_metric(len(classes)))[1])
+            metric = as_list(given(params, METRIC, DEFAULT_METRIC)[1])
             asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
             own, arguments["eval_metric"] = metrics_of(asked, boosting)
             arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]

@@ -63,13 +63,11 @@ _OF_PROBABILITY: dict[str, dict[str, tuple[str, Callable[..., Any]]]] = {
     },
 }
 
+#: LightGBM's default.
+DEFAULT_METRIC = "logloss"
+
 #: How a user says that no metric is wanted.
 _NONE = ("", "None", "none", "null", "custom", "na")
-
-
-def default_metric(n_classes: int) -> str:
-    """Return LightGBM's default metric of classes, the log loss."""
-    return "binary_logloss" if n_classes <= 2 else "multi_logloss"
 
 
 def as_list(metric: Any) -> list[Any]:

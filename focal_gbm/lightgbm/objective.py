@@ -10,7 +10,6 @@ import lightgbm
 from focal_gbm._versions import warn_if_untested
 from focal_gbm.fit import FocalObjective
 from focal_gbm.lightgbm.parameters import THREADS, given_number
-from focal_gbm.lightgbm.private import shared_object
 
 warn_if_untested("lightgbm", lightgbm.__version__)
 
@@ -42,7 +41,7 @@ class FocalLGBMObjective(FocalObjective):
     """
 
     order: ClassVar[Literal["C", "F"]] = "F"
-    shared_object: ClassVar[str | None] = shared_object()
+    shared_object: ClassVar[str | None] = getattr(getattr(lightgbm.basic, "_LIB", None), "_name", None)
 
     @staticmethod
     def softmax_hessian_factor(n_classes: int) -> float:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
+import lightgbm
+import numpy as np
 from numpy.typing import NDArray
 
 from focal_gbm.fit.plan import by_label
-from focal_gbm.lightgbm.private import check_device
+
+#: LightGBM's own words where it was built without a device; other errors are the device's.
+_NOT_BUILT = "not enabled in this build"
+
+#: How LightGBM is built with CUDA: its wheels have none. See docs.
+BUILD_COMMAND = "pip install lightgbm --no-binary lightgbm --no-cache-dir --config-settings=cmake.define.USE_CUDA=ON"
+
 
 # LightGBM's names for one parameter, from its table of aliases. As there, the first that is given counts.
 OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
@@ -102,7 +111,9 @@ def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
     name, num_class = given_number(params, NUM_CLASS)
     if num_class not in (None, max(n_classes, 1)) and (num_class, kind) != (1, "binary"):
         raise ValueError(f"{name} is the number of classes in y, {n_classes}, got {num_class!r}.")
-    check_device(*given(params, DEVICE))
+    name, device = given(params, DEVICE)
+    if device == "cuda":
+        check_cuda(name)
 
 
 def library_weights(params: Mapping[str, Any], classes: NDArray[Any]) -> dict[str, Any]:
@@ -126,3 +137,37 @@ def library_weights(params: Mapping[str, Any], classes: NDArray[Any]) -> dict[st
         raise ValueError(f"scale_pos_weight is for two classes, got {len(classes)}: use focal_alpha.")
     weights[name] = (1.0, weight) if weight != 1 else None
     return weights
+
+
+def check_cuda(name: str) -> None:
+    """Refuse LightGBM's CUDA tree method where the installed LightGBM was built without it.
+
+    LightGBM finds out itself, but only after it has binned the whole table.
+
+    Parameters
+    ----------
+    name : str
+        The parameter that named the device: "device_type" or "device".
+
+    Raises
+    ------
+    RuntimeError
+        With the command that builds LightGBM with CUDA.
+    """
+    if not _has_cuda():
+        raise RuntimeError(
+            f"{name}='cuda' needs a LightGBM built with CUDA, which version {lightgbm.__version__} installed "
+            f"here was not. Build it on a machine with the CUDA toolkit, CMake and NCCL's headers: "
+            f"{BUILD_COMMAND}"
+        )
+
+
+@cache
+def _has_cuda() -> bool:
+    """Say whether LightGBM was built with CUDA: it has no other way to tell than to make a model."""
+    data = lightgbm.Dataset(np.zeros((2, 1)), np.zeros(2), params={"verbose": -1})
+    try:
+        lightgbm.Booster({"device_type": "cuda", "objective": "none", "verbose": -1}, data)
+    except lightgbm.basic.LightGBMError as error:
+        return _NOT_BUILT not in str(error)
+    return True

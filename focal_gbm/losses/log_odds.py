@@ -84,7 +84,7 @@ def margins_of_log_odds(loss: MarginLoss, alpha: FloatArray, f: FloatArray) -> F
     residual = partial(_log_excess, loss, others)
     zero = np.zeros(len(columns))
     at_zero, _ = residual(zero)
-    low = np.where(at_zero < 0, 0.0, lower_bound(residual, zero))
+    low = np.where(at_zero < 0, 0.0, bound(residual, zero, -1))
     high = np.where(at_zero < 0, math.log(2.0) - at_zero, 0.0)  # log(1-p) falls faster than -m
     start = -np.logaddexp.reduce(others, axis=0) / loss.link_slope(Margin(zero))
     m = increasing_root(residual, low, high, start)
@@ -96,8 +96,6 @@ def margins_of_log_odds(loss: MarginLoss, alpha: FloatArray, f: FloatArray) -> F
 
 def score_of_log_odds(loss: MarginLoss, f: FloatArray) -> FloatArray:
     """Return the z at which t(z) - t(-z) is f: the score of two classes with equal weights."""
-    if loss.is_log_loss:
-        return f
 
     def residual(z: FloatArray) -> tuple[FloatArray, FloatArray]:
         after, before = Margin(z), Margin(-z)
@@ -105,7 +103,7 @@ def score_of_log_odds(loss: MarginLoss, f: FloatArray) -> FloatArray:
         return loss.link_term(after) - loss.link_term(before) - f, slope
 
     zero = np.zeros_like(f)
-    return increasing_root(residual, lower_bound(residual, zero), upper_bound(residual, zero), zero)
+    return increasing_root(residual, bound(residual, zero, -1), bound(residual, zero, 1), zero)
 
 
 def _log_excess(loss: MarginLoss, others: FloatArray, m: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -133,7 +131,7 @@ def margins_of_terms(loss: MarginLoss, value: FloatArray, highest: float = 0.0) 
         return loss.link_term(m) - target, loss.link_slope(m)
 
     # far to the left the term is m and a constant
-    m = increasing_root(residual, lower_bound(residual, high), high, np.minimum(target, 0.0))
+    m = increasing_root(residual, bound(residual, high, -1), high, np.minimum(target, 0.0))
     return np.where(value < at_high, m, high)
 
 
@@ -260,22 +258,20 @@ def increasing_root(function: Function, low: FloatArray, high: FloatArray, start
     return x
 
 
-def lower_bound(function: Function, high: FloatArray) -> FloatArray:
-    """Return numbers below `high` at which an increasing function is not positive, in steps that double."""
-    width = np.ones_like(high)
+def bound(function: Function, x: FloatArray, sign: int) -> FloatArray:
+    """Return numbers beyond `x` at which an increasing function has that sign or is 0, in steps that double.
+
+    Parameters
+    ----------
+    function : callable
+    x : ndarray
+    sign : {-1, 1}
+        Below `x` or above.
+    """
+    width = np.ones_like(x)
     for _ in range(_DOUBLINGS):
-        above = function(high - width)[0] > 0
-        if not above.any():
+        short = sign * function(x + sign * width)[0] < 0
+        if not short.any():
             break
-        width = np.where(above, 2 * width, width)
-    return high - width
-
-
-def upper_bound(function: Function, low: FloatArray) -> FloatArray:
-    """Return numbers above `low` at which an increasing function is not negative, in steps that double."""
-
-    def mirrored(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        value, slope = function(-x)
-        return -value, slope
-
-    return -lower_bound(mirrored, -low)
+        width = np.where(short, 2 * width, width)
+    return x + sign * width

@@ -64,11 +64,7 @@ class Loss(ABC):
     link: str
     n_classes: int = 2
     n_labels: int = 1
-
-    @property
-    @abstractmethod
-    def class_weights(self) -> tuple[float, ...]:
-        """The weight α of each class; for labels (α_0, α_1)."""
+    class_weights: tuple[float, ...]
 
     @abstractmethod
     def check_labels(self, y_true: ArrayLike) -> NDArray[Any]:
@@ -298,11 +294,6 @@ class BinaryFocalLoss(Loss):
     def __post_init__(self, gamma: float | None) -> None:
         _check(self, gamma, _pair_of_weights(self.alpha))
 
-    @property
-    def class_weights(self) -> tuple[float, ...]:
-        """(α_0, α_1)."""
-        return _of_paper(self.alpha)
-
     def check_labels(self, y_true: ArrayLike) -> NDArray[Any]:
         """Return labels as booleans of shape (n_samples,)."""
         return check_binary_labels(y_true)
@@ -365,18 +356,13 @@ class MulticlassFocalLoss(Loss):
     def __post_init__(self, gamma: float | None) -> None:
         n_classes = _whole(self.n_classes, "n_classes", 2)
         alpha = None if self.alpha is None else check_class_weights(self.alpha, n_classes, "alpha")
-        _check(self, gamma, alpha)
         object.__setattr__(self, "n_classes", n_classes)
+        _check(self, gamma, alpha)
         if self.link == "logit" and self.margin_loss.link_term(Margin(np.array([-700.0])))[0] > _UNBOUNDED:
             raise ValueError(
                 "margin_loss must have an infinite slope at p = 0 for log-odds of many classes, which "
                 f"{self.margin_loss!r} has not: large differences of log-odds would mean no probabilities."
             )
-
-    @property
-    def class_weights(self) -> tuple[float, ...]:
-        """(α_0, ..., α_{K-1})."""
-        return (1.0,) * self.n_classes if self.alpha is None else self.alpha
 
     def check_labels(self, y_true: ArrayLike) -> NDArray[Any]:
         """Return labels in {0, ..., n_classes - 1} as indices of shape (n_samples,)."""
@@ -431,11 +417,6 @@ class MultilabelFocalLoss(Loss):
         _check(self, gamma, _pair_of_weights(self.alpha))
         object.__setattr__(self, "n_labels", _whole(self.n_labels, "n_labels", 1))
 
-    @property
-    def class_weights(self) -> tuple[float, ...]:
-        """(α_0, α_1), those of every label."""
-        return _of_paper(self.alpha)
-
     def check_labels(self, y_true: ArrayLike) -> NDArray[Any]:
         """Return labels as booleans of shape (n_samples, n_labels)."""
         y = np.asarray(y_true)
@@ -455,8 +436,10 @@ def _check(loss: Loss, gamma: float | None, alpha: Any) -> None:
         given = "neither" if gamma is None else f"gamma={gamma!r} and margin_loss={loss.margin_loss!r}"
         raise TypeError(f"exactly one of gamma and margin_loss must be given, got {given}.")
     margin_loss = check_margin_loss(loss.margin_loss) if gamma is None else Focal(gamma)
+    one_each = (1.0,) * loss.n_classes if alpha is None else alpha
     object.__setattr__(loss, "margin_loss", margin_loss)
     object.__setattr__(loss, "alpha", alpha)
+    object.__setattr__(loss, "class_weights", one_each if isinstance(one_each, tuple) else (1.0 - alpha, alpha))
 
 
 def _pair_of_weights(alpha: Any) -> Any:
@@ -467,12 +450,6 @@ def _pair_of_weights(alpha: Any) -> Any:
     if not 0.0 < float(alpha) < 1.0:
         raise ValueError(f"alpha must lie in the open interval (0, 1), got {alpha!r}.")
     return float(alpha)
-
-
-def _of_paper(alpha: Any) -> tuple[float, ...]:
-    if alpha is None:
-        return 1.0, 1.0
-    return alpha if isinstance(alpha, tuple) else (1.0 - alpha, alpha)
 
 
 def _pair(f: FloatArray) -> FloatArray:

@@ -19,12 +19,11 @@ from xgboost.callback import TrainingCallback
 
 from focal_gbm._validation import FloatArray
 from focal_gbm._warnings import warn_user
-from focal_gbm.fit.objective import softmax_factor
 from focal_gbm.fit.plan import DEFAULT_GAMMA, check_focal_parameters, count_classes, is_log_loss, plan_of
 from focal_gbm.kernels import Threads, kernel_of
-from focal_gbm.kernels.cuda import cuda_kernel, is_cuda
+from focal_gbm.kernels.cuda import cuda_kernel
 from focal_gbm.losses import MarginLoss
-from focal_gbm.xgboost.gpu import KeptPredictions, keeps_trees
+from focal_gbm.xgboost.gpu import KeptPredictions, is_cuda, keeps_trees
 from focal_gbm.xgboost.objective import FocalXGBObjective
 from focal_gbm.xgboost.prediction import in_place
 
@@ -102,11 +101,7 @@ class FocalBoosting(TrainingCallback):
         self.margin_loss = margin_loss
         self.rows = rows
         self.missing = missing
-
-    @property
-    def is_log_loss(self) -> bool:
-        """Whether the loss is XGBoost's own, which then trains."""
-        return is_log_loss(self.gamma, self.alpha, self.margin_loss)
+        self.is_log_loss = is_log_loss(gamma, alpha, margin_loss)  # XGBoost's own loss, which then trains
 
     def before_training(self, model: Any) -> Any:
         """Take the place of `Booster.update`, which `xgboost.train` and `cv` call every round."""
@@ -226,7 +221,8 @@ class _Rounds:
             self._kernel = lambda raw_prediction: (nothing, nothing)
             return
         parameters = learner["generic_param"]
-        options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
+        # XGBoost's own Hessian of the softmax is 2 p (1-p)
+        options = {"scale": plan.scale, "hessian_factor": 2.0 if kind == "multiclass" else 1.0}
         if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
             self._kernel = cuda_kernel(parameters["device"], _cuda_major(), plan.loss, labels, weight, **options)
             trees = learner["gradient_booster"]

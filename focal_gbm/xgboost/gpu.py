@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from focal_gbm.kernels.cuda import Cuda, find_cuda, is_cuda
+from focal_gbm.kernels.cuda import Cuda, find_cuda
 from focal_gbm.xgboost.prediction import c_api, check, in_place, options, outputs
 
 #: Free memory that an upload needs, in sizes of the rows: themselves, their bins, and room to find the bins.
@@ -25,13 +25,19 @@ _NEEDED = 2.5
 _UPLOADED_AT_ONCE = 1 << 26
 
 
+def is_cuda(device: object) -> bool:
+    """Say whether XGBoost's parameter `device` names a CUDA device."""
+    return isinstance(device, str) and device.partition(":")[0] in ("cuda", "gpu")
+
+
 class OnDevice:
     """The part of FocalXGBClassifier that places rows on a CUDA device before XGBoost makes matrices of them."""
 
     def _create_dmatrix(self, ref: xgboost.DMatrix | None, **content: Any) -> xgboost.DMatrix:
         # Private in XGBoost, and the one place in which `XGBClassifier.fit` makes its matrices.
         boosting = vars(self).get("_boosting")
-        cuda = None if boosting is None or boosting.is_log_loss else _cuda_of(self)
+        is_kept = boosting is not None and not boosting.is_log_loss and is_cuda(self.device)  # type: ignore[attr-defined]
+        cuda = _cuda_of(self) if is_kept else None
         rows = None if cuda is None else upload(cuda, content["data"])
         if rows is not None:
             if hasattr(content["data"], "iloc"):  # names and types of columns, which an array has not

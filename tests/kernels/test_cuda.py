@@ -13,8 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from nvrtc import nvrtc_library, ptx_by_nvrtc
 
 from focal_gbm.kernels import kernel_of
-from focal_gbm.kernels.cuda import cuda_kernel, find_cuda, is_cuda, source
+from focal_gbm.kernels.cuda import cuda_kernel, find_cuda, source
 from focal_gbm.losses import BinaryFocalLoss, Focal, MulticlassFocalLoss
+from focal_gbm.xgboost.gpu import is_cuda
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
