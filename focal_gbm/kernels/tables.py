@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -91,6 +92,7 @@ class Tables(NamedTuple):
     alpha: FloatArray  #: of many classes what ``exp(-a T) B`` is multiplied by
 
 
+@lru_cache(maxsize=16)  # making them takes as long as a round of a hundred thousand rows
 def tables_of(loss: Loss, scale: float = 1.0) -> Tables | None:
     """Return the tables of a loss, or None where they would be too long.
 

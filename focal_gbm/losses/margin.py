@@ -243,13 +243,15 @@ def check_margin_loss(margin_loss: object) -> MarginLoss:
     Raises
     ------
     TypeError
-        If it is no `MarginLoss`.
+        If it is no `MarginLoss`, or not hashable.
     ValueError
         If a method contradicts another: a subclass that overrides `derivatives` but not `link_term`, or a
         slip of the pen, would train something else.
     """
     if not isinstance(margin_loss, MarginLoss):
         raise TypeError(f"margin_loss must be a MarginLoss, got {margin_loss!r} ({type(margin_loss).__name__}).")
+    if type(margin_loss).__hash__ is None:
+        raise TypeError(f"margin_loss must be hashable, as a frozen dataclass is, got {margin_loss!r}.")
     m = Margin(_TRIED)
     with np.errstate(all="ignore"):
         g, h = margin_loss.derivatives(m)

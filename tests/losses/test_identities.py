@@ -242,6 +242,12 @@ def test_methods_that_fit_are_not_refused(margin_loss):
     assert check_margin_loss(margin_loss) is margin_loss
 
 
+class Mutable(Focal):
+    """A loss whose parameters could change."""
+
+    __hash__ = None
+
+
 class Brier(MarginLoss):
     """A loss of finite slope at p = 0."""
 
@@ -261,6 +267,7 @@ class Brier(MarginLoss):
         (lambda: BinaryFocalLoss(), TypeError, "one of gamma and margin_loss must be given, got neither"),
         (lambda: BinaryFocalLoss(1.0, margin_loss=Focal(2.0)), TypeError, "got gamma=1.0 and margin_loss="),
         (lambda: BinaryFocalLoss(margin_loss="focal"), TypeError, "margin_loss must be a MarginLoss, got"),
+        (lambda: BinaryFocalLoss(margin_loss=Mutable(2.0)), TypeError, "margin_loss must be hashable"),
         (lambda: BinaryFocalLoss(-1.0), ValueError, "gamma must be a finite number >= 0"),
         (lambda: BinaryFocalLoss("2"), TypeError, "gamma must be a real number >= 0"),
         (lambda: BinaryFocalLoss(2.0, 1.0), ValueError, "alpha must lie in the open interval"),
