@@ -67,9 +67,7 @@ def why_no_feature(column: Column, name: str, is_kept: bool = False) -> str | No
         return "one value in all rows, or none"
     reason = None
     if column.kind == "category" and different > max(_FEW_CATEGORIES, len(present) / _ROWS_A_CATEGORY):
-        reason = (
-            f"has {different:,} different texts in {len(present):,} rows (customers? --group {quote(name)}"
-        )
+        reason = f"{different:,} different texts in {len(present):,} rows (customers? --group {quote(name)}"
     elif column.kind == "number" and len(present) > _FEW_ROWS and different > _FEW_CATEGORIES // 2:
         numbers = present.to_numpy()
         steps, counts = np.unique(np.diff(numbers), return_counts=True)
@@ -101,6 +99,8 @@ def explained_alone(X: pd.DataFrame, y: NDArray[np.int64], seed: int) -> dict[st
     """
     if len(y) > _ROWS:
         rows, _ = train_test_split(np.arange(len(y)), train_size=_ROWS, stratify=y, random_state=seed)
+        some_of_each = [np.flatnonzero(y == label)[:_FEW_ROWS] for label in np.unique(y)]
+        rows = np.unique(np.concatenate([rows, *some_of_each]))
         X, y = X.iloc[rows], y[rows]
     truth = np.eye(int(y.max()) + 1)[y]
     folds = StratifiedKFold(min(3, int(np.bincount(y).min())), shuffle=True, random_state=seed)
