@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -54,14 +55,11 @@ def test_every_option_reaches_the_comparison(tmp_path):
     )
     path, page = tmp_path / "t.csv", tmp_path / "p.html"
     path.write_text("a comment\n" + frame.to_csv(index=False, sep=";", decimal=","), encoding="cp1252")
-    result = call(
-        path, "--target", "kind", "--json", "--time", "day", "--date-format", "%d.%m.%Y", "--group", "who",
-        "--weight", "w", "--cost-fp", 5, "--cost-fn", "loss", "--top", "5%", "--top", 20, "--precision", 0.5,
-        "--sep", ";", "--decimal", ",", "--thousands", ".", "--skip", 1, "--encoding", "cp1252", "--na", "-",
-        "--keep", "n", "--numeric", "span", "--categorical", "code", "--drop", "gap", "--alpha", "none",
-        "--alpha", "0.25",
-        "--html", page, *QUICK,
-    )  # fmt: skip
+    words = shlex.split("""--target kind --json --time day --date-format %d.%m.%Y --group who --weight w
+        --cost-fp 5 --cost-fn loss --top 5% --top 20 --precision 0.5 --sep ';' --decimal , --thousands .
+        --skip 1 --encoding cp1252 --na - --keep n --numeric span --categorical code --drop gap --alpha none
+        --alpha 0.25 --html""")
+    result = call(path, *words, page, *QUICK)
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     jsonschema.validate(summary, json_schema())

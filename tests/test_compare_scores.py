@@ -76,10 +76,11 @@ def test_the_corrected_test_widens_the_plain_one():
     half = ratio * (plain.confidence_interval().high - values.mean())
     assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half))
     # the interval for several comparisons excludes zero where Bonferroni's p value is below 5 %
-    p = 2 * stats.t.sf(abs(plain.statistic) / ratio, 9)
-    for tests in range(1, 8):
-        one = improvement(values, 1 / 4, margin=1e-9, tests=tests)
-        assert (one.low > 0 or one.high < 0) == (tests * p < 0.05)
+    for shift in np.linspace(-0.5, 0.5, 40):
+        p = 2 * stats.t.sf(abs(stats.ttest_1samp(values, shift).statistic) / ratio, 9)
+        for tests in (1, 2, 7):
+            one = improvement(values - shift, 1 / 4, margin=1e-9, tests=tests)
+            assert (one.low > 0 or one.high < 0) == (tests * p < 0.05)
     mirror = improvement(-values, 1 / 4, margin=0.01)
     assert (mirror.mean, mirror.low, mirror.high) == pytest.approx((-found.mean, -found.high, -found.low))
 

@@ -31,8 +31,8 @@ from focal_gbm.compare.verdict import MANY_SPLITS, Improvement, Verdict, improve
 #: More fits side by side cost memory: a worker loads both libraries.
 _MOST_JOBS = 8
 
-#: A column that alone explains so much of what the log loss model explains is pointed at.
-_MOST = 0.5
+#: A column that alone explains so much of what the log loss model explains, and of the target, is noted.
+_MOST, _SOMETHING = 0.5, 0.05
 
 #: Where in a sentence a score is.
 _PLACES = {"average_precision": "in ranking (average precision)", "log_loss": "for probabilities (log loss)"}
@@ -225,10 +225,11 @@ def _about_alone(table: Table, scores: pd.DataFrame) -> list[str]:
     shares = np.bincount(table.y) / len(table.y)
     variance = float((shares * (1 - shares)).sum()) / (2 if len(shares) == 2 else 1)
     brier = scores[scores.contestant == LOG_LOSS].groupby("library").brier.mean().min()
+    explained = 1 - brier / variance
     name, alone = max(table.alone.items(), key=lambda one: one[1])
-    if len(table.columns) < 2 or alone < _MOST * (1 - brier / variance):
+    if len(table.columns) < 2 or alone < max(_MOST * explained, _SOMETHING):
         return []
     return [
-        f"{name!r} alone explains {alone / (1 - brier / variance):.0%} of what all columns explain: is it "
+        f"{name!r} alone explains {alone:.0%} of the target's variance, all columns {explained:.0%}: is it "
         "known when the model is used? (--drop leaves it out)"
     ]

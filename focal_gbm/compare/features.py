@@ -59,13 +59,15 @@ def why_no_feature(column: Column, name: str, is_kept: bool = False) -> str | No
     values, present = column.values, column.values.dropna()
     if column.kind == "number" and np.isinf(present).any():
         row = int(values.index[int(np.isinf(values).to_numpy().argmax())]) + 1
-        raise TableError(f"row {row}, column {name!r}: an infinite value is none to split on; leave it empty.")
+        raise TableError(
+            f"row {row}, column {name!r}: an infinite value is none to split on; leave it empty."
+        )
     different = present.nunique()
     if different < 2 - values.isna().any():
         return "one value in all rows, or none"
     reason = None
     if column.kind == "category" and different > max(_FEW_CATEGORIES, len(present) / _ROWS_A_CATEGORY):
-        reason = f"has {different:,} different texts in {len(present):,} rows (customers? --group {quote(name)}"
+        reason = f"{different:,} different texts in {len(present):,} rows (customers? --group {quote(name)}"
     elif column.kind == "number" and len(present) > _FEW_ROWS and different > _FEW_CATEGORIES // 2:
         numbers = present.to_numpy()
         steps, counts = np.unique(np.diff(numbers), return_counts=True)
@@ -97,6 +99,8 @@ def explained_alone(X: pd.DataFrame, y: NDArray[np.int64], seed: int) -> dict[st
     """
     if len(y) > _ROWS:
         rows, _ = train_test_split(np.arange(len(y)), train_size=_ROWS, stratify=y, random_state=seed)
+        some_of_each = [np.flatnonzero(y == label)[:_FEW_ROWS] for label in np.unique(y)]
+        rows = np.unique(np.concatenate([rows, *some_of_each]))
         X, y = X.iloc[rows], y[rows]
     truth = np.eye(int(y.max()) + 1)[y]
     folds = StratifiedKFold(min(3, int(np.bincount(y).min())), shuffle=True, random_state=seed)
@@ -105,7 +109,9 @@ def explained_alone(X: pd.DataFrame, y: NDArray[np.int64], seed: int) -> dict[st
     shares = {}
     for name in X.columns:
         is_category, proba = X[name].dtype == "category", np.empty_like(truth)
-        column = X[name].cat.codes + 1 if is_category else X[name].clip(-largest, largest).fillna(-2 * largest)
+        column = (
+            X[name].cat.codes + 1 if is_category else X[name].clip(-largest, largest).fillna(-2 * largest)
+        )
         for train, test in folds.split(truth, y):
             values = column.to_numpy(np.float64 if not is_category else np.intp)
             if is_category:  # in the order of their mean class, found on each fold's training rows
@@ -143,5 +149,7 @@ def looks_like_codes(values: pd.Series, y: NDArray[np.int64]) -> bool:
         chance = np.clip(chance, 1e-9, 1 - 1e-9)
         return float((rows * (share * np.log(chance) + (1 - share) * np.log1p(-chance))).sum())
 
-    ordered = max(log_likelihood(isotonic_regression(share, sample_weight=rows, increasing=up)) for up in (True, False))
+    ordered = max(
+        log_likelihood(isotonic_regression(share, sample_weight=rows, increasing=up)) for up in (True, False)
+    )
     return bool(chi2.sf(2 * (log_likelihood(share) - ordered), len(codes) - 1) < _LEVEL)

@@ -19,6 +19,17 @@ class Metric(NamedTuple):
     meaning: str
 
 
+_METRICS = {
+    "cost": Metric(
+        "cost per row", False, "if a row is called positive where that is the cheaper call on average"
+    ),
+    "average_precision": Metric("average precision", True, "how well positives are ranked first"),
+    "log_loss": Metric("log loss", False, "how good the probabilities are; wrong certainty costs most"),
+    "roc_auc": Metric("ROC AUC", True, "chance that a positive is ranked above a negative"),
+    "brier": Metric("Brier score", False, "how good the probabilities are: mean squared error"),
+}
+
+
 def metrics(
     top: tuple[str, ...] = (),
     precision: float | None = None,
@@ -41,29 +52,21 @@ def metrics(
     >>> list(metrics(("1%",)))
     ['average_precision', 'log_loss', 'precision_top_1%', 'recall_top_1%', 'roc_auc', 'brier']
     """
-    found = {}
-    if has_costs:
-        meaning = "what a row costs if it is called positive where its probability makes that the cheaper call"
-        found["cost"] = Metric("cost per row", False, meaning)
-    found["average_precision"] = Metric(
-        "average precision",
-        True,
-        "how well positives are ranked first: area under the precision-recall curve",
-    )
-    found["log_loss"] = Metric("log loss", False, "how good the probabilities are; wrong certainty costs most")
+    found = {name: _METRICS[name] for name in _METRICS if has_costs or name != "cost"}
     for rows in top:
-        where = f"in top {rows.replace('%', ' %')}"
-        found[f"precision_top_{rows}"] = Metric(f"precision {where}", True, f"share of positives {where} of the rows")
-        found[f"recall_top_{rows}"] = Metric(f"recall {where}", True, f"share of all positives that are {where}")
-        if has_amounts:
-            meaning = f"share of the amount of all positives that is {where} of the rows (--cost-fn)"
-            found[f"amount_top_{rows}"] = Metric(f"amount {where}", True, meaning)
+        of = f"top {rows.replace('%', ' %')}"
+        what = {
+            "precision": "of the rows",
+            "recall": "of all positives",
+            "amount": "of all positives' amount",
+        }
+        for name in what if has_amounts else ("precision", "recall"):
+            meaning = f"positives in the {of}, as a share {what[name]}{' there' * (name == 'precision')}"
+            found[f"{name}_top_{rows}"] = Metric(f"{name} {of}", True, meaning)
     if precision is not None:
         meaning = "share of positives found when so many of the alarms must be right"
         found[f"recall_at_{precision:g}"] = Metric(f"recall at precision {precision:g}", True, meaning)
-    found["roc_auc"] = Metric("ROC AUC", True, "chance that a positive is ranked above a negative")
-    found["brier"] = Metric("Brier score", False, "how good the probabilities are: mean squared error")
-    return found
+    return {name: found[name] for name in sorted(found, key=lambda name: name in ("roc_auc", "brier"))}
 
 
 def rows_at_top(top: str, n_rows: int) -> int:
@@ -142,10 +145,8 @@ def _ranking(
     positive: NDArray[np.bool_], proba: FloatArray, top: tuple[str, ...], precision: float | None,
     weight: FloatArray | None, amount: FloatArray | None,
 ) -> dict[str, float]:  # fmt: skip
-    scores = {
-        "average_precision": float(average_precision_score(positive, proba, sample_weight=weight)),
-        "roc_auc": float(roc_auc_score(positive, proba, sample_weight=weight)),
-    }
+    scores = {"average_precision": float(average_precision_score(positive, proba, sample_weight=weight))}
+    scores["roc_auc"] = float(roc_auc_score(positive, proba, sample_weight=weight))
     counts = np.ones(len(proba)) if weight is None else weight
     order = np.argsort(-proba, kind="stable")
     for rows in top:
@@ -154,7 +155,9 @@ def _ranking(
         scores[f"precision_top_{rows}"] = float(found[first].sum() / max(counts[first].sum(), 1e-300))
         scores[f"recall_top_{rows}"] = float(found[first].sum() / found.sum())
         if amount is not None:
-            scores[f"amount_top_{rows}"] = float((found * amount)[first].sum() / max((found * amount).sum(), 1e-300))
+            scores[f"amount_top_{rows}"] = float(
+                (found * amount)[first].sum() / max((found * amount).sum(), 1e-300)
+            )
     if precision is not None:
         precisions, recalls, _ = precision_recall_curve(positive, proba, sample_weight=weight)
         # the curve's last point has precision 1 and recall 0: nothing is found

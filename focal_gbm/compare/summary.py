@@ -70,6 +70,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
         "splits_by": " and ".join(by) or "chance", "splits": comparison.n_splits, **vars(protocol),
         "repeats": protocol.repeats_for(len(table.y)), "seconds": round(comparison.seconds, 1),
     }  # fmt: skip
+    decisive = {name: comparison.metrics[name] for name in comparison.decisive}
     kinds = dict(zip(table.columns, table.X.dtypes, strict=True))
     of_each = {library: comparison.verdict(library)._asdict() for library in protocol.libraries}
     words = {
@@ -89,8 +90,8 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
         "protocol": {name: list(one) if isinstance(one, tuple) else one for name, one in how.items()},
         "how": _WAYS[str(how["splits_by"])].format(**how) + _HOW.format(**how),
         "metrics": {
-            name: {**one._asdict(), "decides": name in comparison.decisive}
-            for name, one in comparison.metrics.items()
+            name: {**one._asdict(), "decides": name in decisive}
+            for name, one in {**decisive, **comparison.metrics}.items()
         },
         "libraries": {
             library: {
