@@ -10,9 +10,8 @@ import lightgbm
 import pytest
 import xgboost
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedLibraryWarning
+from focal_gbm import UntestedLibraryWarning
 from focal_gbm._versions import NEWEST_TESTED, warn_if_untested
-from focal_gbm.training.state import FOCAL_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = {"xgboost": xgboost, "lightgbm": lightgbm}
@@ -71,21 +70,6 @@ def test_a_release_that_was_tested_passes_in_silence(monkeypatch, library):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             loaded_beside(monkeypatch, library, installed)
-
-
-@pytest.mark.parametrize(
-    ("ours", "library_class"),
-    [(FocalXGBClassifier, xgboost.XGBClassifier), (FocalLGBMClassifier, lightgbm.LGBMClassifier)],
-)
-def test_defaults_are_those_of_the_library(ours, library_class):
-    """Also where the signature repeats them, and whatever a later library makes of them."""
-    params = ours().get_params()
-    assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
-        "focal_gamma": 1.0, "focal_alpha": None, "margin_loss": None,
-        "focal_scale": "log-loss", "focal_link": "focal", "hessian": None,
-        "probability": "posterior",
-    }  # fmt: skip
-    assert params == library_class().get_params()
 
 
 def test_the_warning_can_be_filtered():

@@ -39,7 +39,9 @@ def encode(y: Any, name: str = "y") -> tuple[NDArray[Any], NDArray[Any]]:
     if labels.dtype.kind in "biu" and labels.size and int(labels.max()) - least < _MOST_COUNTED:
         above = labels.astype(np.intp) if labels.dtype.kind == "b" else _above(labels, least)
         is_class = np.bincount(above) > 0
-        classes = (np.flatnonzero(is_class).astype(labels.dtype) + labels.dtype.type(least)).astype(labels.dtype)
+        classes = (np.flatnonzero(is_class).astype(labels.dtype) + labels.dtype.type(least)).astype(
+            labels.dtype
+        )
         return classes, smallest_integers(is_class.cumsum() - 1, len(classes))[above]
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, smallest_integers(codes, len(classes))
@@ -63,7 +65,9 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
 
 
-def encode_sets(sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> list[tuple[Any, NDArray[Any]]]:
+def encode_sets(
+    sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]
+) -> list[tuple[Any, NDArray[Any]]]:
     """Return evaluation sets with codes for labels, `codes` themselves where a set has the very `y`.
 
     Parameters
@@ -85,7 +89,9 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
     labels = as_numpy(y.toarray() if hasattr(y, "toarray") else y)
     if labels.ndim == 2 and labels.shape[1] > 1:
         columns = [np.array(column.tolist()) if column.dtype == object else column for column in labels.T]
-        return np.column_stack([check_binary_labels(c, f"column {j} of {name}") for j, c in enumerate(columns)])
+        return np.column_stack(
+            [check_binary_labels(c, f"column {j} of {name}") for j, c in enumerate(columns)]
+        )
     labels = np.asarray(column_or_1d(labels, warn=True))
     given: Any = labels
     if np.ma.isMaskedArray(y):

@@ -34,3 +34,17 @@ def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> 
         f"stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
         "this is what you want, without this warning."
     )
+
+
+def warn_of_no_split(parameters: str) -> None:
+    """Warn that a model has learned nothing.
+
+    Parameters
+    ----------
+    parameters : str
+        Those of the library that keep it from splitting.
+    """
+    warn_user(
+        f"The model grew no split in any tree: every row gets the base rate. Lower {parameters}, or lower γ, with "
+        "which Hessians become small; or else no feature tells the classes apart."
+    )

@@ -14,10 +14,10 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from numpy.typing import NDArray
 
 from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.fit.objective import softmax_factor
+from focal_gbm.fit.parameters import warn_of_no_split
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     check_focal_parameters,
@@ -75,6 +75,7 @@ class Boosting:
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
         self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
+        self.can_learn = False  #: whether there is more than one class, once there is a round
         self._n_threads: int | None = None
         self.class_counts = class_counts
         self._kernel: Any = None
@@ -103,6 +104,7 @@ class Boosting:
         if counts is None:
             weight = check_sample_weight(weight, len(codes))
             counts = count_classes(codes, weight, n_classes)
+        self.can_learn = bool(np.count_nonzero(counts) > 1)
         plan = plan_of(kind, counts, *self._loss, LEAST_SHARE)
         self.class_weights = plan.loss.class_weights
         if self._starts_at_rates and data.get_init_score() is None:  # `init_score`, or a model to go on from
@@ -157,7 +159,10 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
         # what `refit`, SHAP and converters go by; LightGBM's own word for a callable is "none"
         booster.params["objective"] = objective.partition(" ")[0]
         end(booster)
-        return own.model_from_string(booster, model_str)
+        own.model_from_string(booster, model_str)
+        if boosting.can_learn and not booster.feature_importance().any():
+            warn_of_no_split("min_child_samples, min_child_weight or min_split_gain")
+        return booster
 
     vars(booster).update(
         model_to_string=model_to_string, save_model=save_model, model_from_string=model_from_string

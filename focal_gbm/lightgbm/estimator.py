@@ -180,7 +180,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             pairs = [eval_set] if isinstance(eval_set, tuple) else eval_set
             eval_set = encode_sets(pairs, y, codes, classes)
         if isinstance(eval_y, tuple):
-            eval_y = tuple(labels for _, labels in encode_sets([(None, each) for each in eval_y], y, codes, classes))
+            eval_y = tuple(
+                labels for _, labels in encode_sets([(None, each) for each in eval_y], y, codes, classes)
+            )
         elif eval_y is not None:
             ((_, eval_y),) = encode_sets([(None, eval_y)], y, codes, classes)
         arguments: dict[str, Any] = {
@@ -188,7 +190,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             "eval_set": eval_set,
             "eval_names": eval_names,
             "eval_sample_weight": eval_sample_weight,
-            "eval_class_weight": eval_class_weight and [by_code(weights, classes) for weights in eval_class_weight],
+            "eval_class_weight": eval_class_weight
+            and [by_code(weights, classes) for weights in eval_class_weight],
             "eval_init_score": eval_init_score,
             "eval_metric": eval_metric,
             "feature_name": feature_name,
@@ -206,7 +209,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             metric = as_list(given(params, METRIC, default_metric(len(classes)))[1])
             asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
             own, arguments["eval_metric"] = metrics_of(asked, boosting)
-            arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]
+            arguments["callbacks"] = [
+                *(callbacks or ()),
+                boosting.complete,
+                InOrder(asked, boosting.n_classes),
+            ]
             if is_dart(params):
                 arguments["eval_set"] = apart(eval_set, codes)
             with self._trained_by(boosting, own):
@@ -228,7 +235,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _boosting_of(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
-        params = self.get_params(deep=False)  # in LightGBM what `set_params` set, whatever the attribute is by now
+        params = self.get_params(
+            deep=False
+        )  # in LightGBM what `set_params` set, whatever the attribute is by now
         gamma, focal_alpha, margin_loss = (params[name] for name in FOCAL_PARAMETERS)
         check_focal_parameters(gamma, margin_loss, "focal_gamma")
         weights = library_weights(params, classes)

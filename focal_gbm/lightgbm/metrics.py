@@ -109,9 +109,7 @@ class Metric:
             return name, value**0.5 if name == "rmse" else value, False
         n_arguments = len(inspect.signature(self._metric).parameters)
         if n_arguments not in (2, 3, 4):
-            raise TypeError(
-                f"Self-defined eval function should have 2, 3 or 4 arguments, got {n_arguments}"
-            )
+            raise TypeError(f"Self-defined eval function should have 2, 3 or 4 arguments, got {n_arguments}")
         return self._metric(*(y_true, probability, weight, None)[:n_arguments])  # groups are for ranking
 
 
@@ -126,7 +124,9 @@ class NativeMetric(Metric):
         return self._metric(expit(log_odds) if log_odds.ndim == 1 else softmax(log_odds, axis=1), data)
 
 
-def metrics_of(asked: Sequence[Any], boosting: Any, kind: type[Metric] = Metric) -> tuple[list[str], list[Metric]]:
+def metrics_of(
+    asked: Sequence[Any], boosting: Any, kind: type[Metric] = Metric
+) -> tuple[list[str], list[Metric]]:
     """Return LightGBM's own metrics and ours.
 
     Parameters
@@ -184,7 +184,9 @@ class InOrder:
         """Do so after every round."""
         results = env.evaluation_result_list
         data_sets = list(dict.fromkeys(result[0] for result in results))
-        results.sort(key=lambda result: (data_sets.index(result[0]), self._rank.get(result[1], len(self._rank))))
+        results.sort(
+            key=lambda result: (data_sets.index(result[0]), self._rank.get(result[1], len(self._rank)))
+        )
 
 
 def apart(eval_set: Any, y: Any) -> Any:

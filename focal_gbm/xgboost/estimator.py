@@ -290,4 +290,6 @@ feature_weights
             weights = saved["class_weights"]
             self.focal_alpha = None if len(set(weights or ())) <= 1 else tuple(weights)
             margin_loss = saved["margin_loss"]
-            self.margin_loss = margin_loss_from_dict(margin_loss) if isinstance(margin_loss, dict) else margin_loss
+            self.margin_loss = (
+                margin_loss_from_dict(margin_loss) if isinstance(margin_loss, dict) else margin_loss
+            )

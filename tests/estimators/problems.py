@@ -41,7 +41,9 @@ def rows(kind, seed=0, n=300):
         scores = np.column_stack([1.5 + 0 * X[:, 0], X[:, 0] + X[:, 1] + 1, 2 * X[:, 2] - X[:, 0] - 0.5])
         y = (softmax(scores, axis=1).cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
     else:
-        scores = np.column_stack([X[:, 0] * 1.5, X[:, 1] + np.abs(X[:, 2]) - 2.2, 1.5 * X[:, 3] + X[:, 0] - 2.5])
+        scores = np.column_stack(
+            [X[:, 0] * 1.5, X[:, 1] + np.abs(X[:, 2]) - 2.2, 1.5 * X[:, 3] + X[:, 0] - 2.5]
+        )
         y = (rng.random(scores.shape) < expit(scores)).astype(np.int64)
     weight = rng.uniform(0.2, 3.0, n).astype(np.float32).astype(np.float64)  # as the libraries keep them
     return Rows(X, y, weight)
@@ -151,8 +153,11 @@ class Problem:
     def native(self):
         """Parameters of `train` for the model that `ours` is."""
         params = {"xgboost": {"max_depth": 3, "nthread": 1}, "lightgbm": {"num_leaves": 7, "num_threads": 1}}
-        return {**params[self.library], **({"num_class": 3} if self.kind == "many" else {}), **(
-            {"verbose": -1} if self.library == "lightgbm" else {})}
+        return {
+            **params[self.library],
+            **({"num_class": 3} if self.kind == "many" else {}),
+            **({"verbose": -1} if self.library == "lightgbm" else {}),
+        }
 
 
 PROBLEMS = [

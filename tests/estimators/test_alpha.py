@@ -123,7 +123,9 @@ def test_a_class_without_rows(alpha):
 
 def log_odds(model, X):
     return np.asarray(
-        model.decision_function(X) if hasattr(model, "decision_function") else model.predict_proba(X, raw_score=True),
+        model.decision_function(X)
+        if hasattr(model, "decision_function")
+        else model.predict_proba(X, raw_score=True),
         np.float64,
     )
 
@@ -141,7 +143,10 @@ def test_predict_is_the_class_that_alpha_favours(problem):
     assert (expected != plain).mean() > 0.02
     without = fit(problem.ours(), problem.train)
     p = without.predict_proba(problem.valid.X)
-    assert_array_equal(without.predict(problem.valid.X), (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1))
+    assert_array_equal(
+        without.predict(problem.valid.X),
+        (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1),
+    )
 
 
 def test_probabilities_stay_true(problem):
@@ -151,7 +156,9 @@ def test_probabilities_stay_true(problem):
         model = fit(problem.ours(focal_alpha=alpha, n_estimators=30), problem.train)
         p = model.predict_proba(problem.train.X)
         rates.append(p.mean(axis=0) if problem.kind == "labels" else p.mean(axis=0)[1:])
-    truth = problem.train.y.mean(axis=0) if problem.kind == "labels" else np.bincount(problem.train.y)[1:] / 300
+    truth = (
+        problem.train.y.mean(axis=0) if problem.kind == "labels" else np.bincount(problem.train.y)[1:] / 300
+    )
     assert_allclose(rates, [truth] * 3, atol=0.06)
 
 
@@ -161,16 +168,25 @@ def test_forms_are_one_model(problem):
     elif problem.kind == "two":
         forms = [[1.0, 3.0], {0: 1.0, 1: 3.0}, pd.Series({1: 3.0, 0: 1.0}), 0.75]
     else:
-        forms = [[1.0, 3.0, 2.0], {2: 2.0, 0: 1.0, 1: 3.0}, pd.Series({1: 3, 2: 2, 0: 1}), np.array([2.0, 6.0, 4.0])]
+        forms = [
+            [1.0, 3.0, 2.0],
+            {2: 2.0, 0: 1.0, 1: 3.0},
+            pd.Series({1: 3, 2: 2, 0: 1}),
+            np.array([2.0, 6.0, 4.0]),
+        ]
     models = [fit(problem.ours(focal_alpha=alpha), problem.train) for alpha in forms]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6)
+        assert_allclose(
+            model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6
+        )
         assert_array_equal(model.predict(problem.train.X), models[0].predict(problem.train.X))
     # text labels, by name
     if problem.kind == "two":
         y = np.array(["no", "yes"])[problem.train.y]
         named = problem.ours(focal_alpha={"yes": 3.0, "no": 1.0}).fit(problem.train.X, y)
-        assert_allclose(named.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6)
+        assert_allclose(
+            named.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("alpha", ["balanced", "effective"])
@@ -182,7 +198,9 @@ def test_counts_are_weighted(problem, alpha):
     repeated = np.repeat(weight, 3) if problem.kind == "labels" else weight
     given = resolve_alpha(alpha, np.arange(classes), np.bincount(y, repeated).astype(float))
     same = problem.ours(focal_alpha=given).fit(problem.train.X, problem.train.y, sample_weight=weight)
-    assert_allclose(model.predict_proba(problem.train.X), same.predict_proba(problem.train.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        model.predict_proba(problem.train.X), same.predict_proba(problem.train.X), rtol=0, atol=1e-6
+    )
     assert_array_equal(model.predict(problem.train.X), same.predict(problem.train.X))
 
 
@@ -191,13 +209,17 @@ def test_a_common_factor_changes_nothing(problem):
     alpha = np.array([1.0, 3.0, 2.0] if problem.kind == "many" else [1.0, 3.0])
     models = [fit(problem.ours(focal_alpha=factor * alpha), problem.train) for factor in (1.0, 1e-3, 200.0)]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=2e-6)
+        assert_allclose(
+            model.predict_proba(problem.train.X), models[0].predict_proba(problem.train.X), rtol=0, atol=2e-6
+        )
 
 
 def test_equal_weights_are_none(problem):
     model = fit(problem.ours(focal_alpha=[2.0] * (3 if problem.kind == "many" else 2)), problem.train)
     without = fit(problem.ours(), problem.train)
-    assert_allclose(model.predict_proba(problem.train.X), without.predict_proba(problem.train.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        model.predict_proba(problem.train.X), without.predict_proba(problem.train.X), rtol=0, atol=1e-6
+    )
     assert_array_equal(model.predict(problem.train.X), without.predict(problem.train.X))
 
 
@@ -220,7 +242,9 @@ def test_alpha_of_an_earlier_fit_is_forgotten(problem):
         expected = (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1)
         assert_array_equal(model.predict(problem.train.X), expected)
     again = fit(first.set_params(focal_alpha=None), problem.train)
-    assert_array_equal(again.predict(problem.train.X), fit(problem.ours(), problem.train).predict(problem.train.X))
+    assert_array_equal(
+        again.predict(problem.train.X), fit(problem.ours(), problem.train).predict(problem.train.X)
+    )
 
 
 # The library's own class weights
@@ -278,10 +302,15 @@ def test_wrong_weights_of_the_library(library, table):
     for weight in (-1.0, 0.0, np.nan):
         with pytest.raises(ValueError, match="^scale_pos_weight must be finite and > 0 for every class"):
             fit(ours(library, scale_pos_weight=weight), table)
-    with pytest.raises(ValueError, match="^scale_pos_weight (is for two classes, got 3|must hold 3 positive numbers)"):
+    with pytest.raises(
+        ValueError, match="^scale_pos_weight (is for two classes, got 3|must hold 3 positive numbers)"
+    ):
         fit(ours(library, scale_pos_weight=2.0), rows("many"))
     if library == "lightgbm":
-        for weight, message in (({"yes": 2.0}, r"some for the unknown \['yes'\]"), ("balnced", "got 'balnced'")):
+        for weight, message in (
+            ({"yes": 2.0}, r"some for the unknown \['yes'\]"),
+            ("balnced", "got 'balnced'"),
+        ):
             with pytest.raises(ValueError, match=message):
                 fit(ours(library, class_weight=weight), table)
 

@@ -24,26 +24,36 @@ ROUNDS = {"n_estimators": 60, "learning_rate": 0.5}
 
 def columns(problem, y):
     """Labels as the columns that probabilities have."""
-    return y if problem.kind == "labels" else (y[:, None] == np.arange(3 if problem.kind == "many" else 2)).astype(int)
+    return (
+        y
+        if problem.kind == "labels"
+        else (y[:, None] == np.arange(3 if problem.kind == "many" else 2)).astype(int)
+    )
 
 
 @weights
 def test_the_default_metric_is_the_log_loss_of_every_round(problem, weighted):
-    model = fit(problem.ours(focal_alpha="balanced"), problem.train, problem.train, problem.valid, weighted=weighted)
+    model = fit(
+        problem.ours(focal_alpha="balanced"), problem.train, problem.train, problem.valid, weighted=weighted
+    )
     for i, data in enumerate((problem.train, problem.valid)):
         ((name, values),) = log(model, i).items()
-        assert name == {"xgboost": {"many": "mlogloss"}, "lightgbm": {"many": "multi_logloss"}}[problem.library].get(
-            problem.kind, "logloss" if problem.library == "xgboost" else "binary_logloss"
-        )
+        assert name == {"xgboost": {"many": "mlogloss"}, "lightgbm": {"many": "multi_logloss"}}[
+            problem.library
+        ].get(problem.kind, "logloss" if problem.library == "xgboost" else "binary_logloss")
         for k in (1, 4, 10):
             p = staged(model, data.X, k).astype(np.float64)
-            p = p if problem.kind == "labels" else p / p.sum(axis=1, keepdims=True)  # float32's do not sum to 1
+            p = (
+                p if problem.kind == "labels" else p / p.sum(axis=1, keepdims=True)
+            )  # float32's do not sum to 1
             w = data.weight if weighted else None
             if problem.kind == "labels":
                 expected = np.mean([log_loss(data.y[:, j], p[:, j], sample_weight=w) for j in range(3)])
             else:
                 expected = log_loss(data.y, p, sample_weight=w)
-            assert values[k - 1] == pytest.approx(expected, rel=2e-6 if problem.library == "xgboost" or weighted else 1e-10)
+            assert values[k - 1] == pytest.approx(
+                expected, rel=2e-6 if problem.library == "xgboost" or weighted else 1e-10
+            )
 
 
 SCORES = {
@@ -91,7 +101,9 @@ ALIASES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "alias"), [(kind, name) for kind in ALIASES for name in ALIASES[kind].split()])
+@pytest.mark.parametrize(
+    ("kind", "alias"), [(kind, name) for kind in ALIASES for name in ALIASES[kind].split()]
+)
 def test_names_are_those_that_lightgbm_reports(kind, alias):
     train, valid = rows(kind), rows(kind, 1, 200)
     plain = fit(own("lightgbm", n_estimators=1, metric="None"), train, valid, eval_metric=alias)
@@ -103,7 +115,9 @@ def test_names_are_those_that_lightgbm_reports(kind, alias):
     assert set(log(model)) == set(log(plain))
 
 
-@pytest.mark.parametrize("metric", ["fair", "huber", "poisson", "quantile", "tweedie", "ndcg", "map", "no such"])
+@pytest.mark.parametrize(
+    "metric", ["fair", "huber", "poisson", "quantile", "tweedie", "ndcg", "map", "no such"]
+)
 def test_metrics_of_other_problems_are_refused_by_name(table, validation, metric):
     message = rf"eval_metric and metric must be callables or among .*binary_logloss.*, got '{metric}'"
     with pytest.raises(ValueError, match=message):
@@ -141,7 +155,9 @@ def test_callables_see_probabilities(problem):
 
     def mean(y_true, y_pred, *more):
         seen.append((y_true.copy(), y_pred.copy()))
-        return ("mean", float(y_pred.mean()), False) if problem.library == "lightgbm" else float(y_pred.mean())
+        return (
+            ("mean", float(y_pred.mean()), False) if problem.library == "lightgbm" else float(y_pred.mean())
+        )
 
     if problem.library == "xgboost":
         model = fit(problem.ours(eval_metric=mean), problem.train, problem.valid)
@@ -193,11 +209,18 @@ def test_stopping_is_where_the_metric_is_best(problem):
     assert np.argmin(values) == best - 1
     shorter = fit(problem.ours(**{**ROUNDS, "n_estimators": best}), problem.train)
     assert_allclose(
-        model.predict_proba(problem.valid.X), shorter.predict_proba(problem.valid.X), rtol=0, atol=problem.close
+        model.predict_proba(problem.valid.X),
+        shorter.predict_proba(problem.valid.X),
+        rtol=0,
+        atol=problem.close,
     )
     # the booster ends there
     n_trees = {"many": 3, "labels": 3, "two": 1}[problem.kind]
-    n_rounds = booster(model).num_boosted_rounds() if problem.library == "xgboost" else booster(model).num_trees() / n_trees
+    n_rounds = (
+        booster(model).num_boosted_rounds()
+        if problem.library == "xgboost"
+        else booster(model).num_trees() / n_trees
+    )
     assert n_rounds == best
     if problem.library == "xgboost":
         assert model.best_score == pytest.approx(min(values))
@@ -220,8 +243,12 @@ def test_an_early_stopping_callback_of_the_user(kind, save_best):
 
 
 def test_stopping_callbacks_with_options(table, validation):
-    grows = xgboost.callback.EarlyStopping(rounds=5, metric_name="auc", data_name="validation_0", maximize=True)
-    model = fit(ours("xgboost", **ROUNDS, eval_metric=["auc", "logloss"], callbacks=[grows]), table, validation, table)
+    grows = xgboost.callback.EarlyStopping(
+        rounds=5, metric_name="auc", data_name="validation_0", maximize=True
+    )
+    model = fit(
+        ours("xgboost", **ROUNDS, eval_metric=["auc", "logloss"], callbacks=[grows]), table, validation, table
+    )
     assert model.best_iteration == np.argmax(log(model, 0)["auc"])
     with pytest.raises(ValueError, match="Must have at least 1 validation dataset for early stopping"):
         fit(ours("xgboost", early_stopping_rounds=5), table)
@@ -261,7 +288,9 @@ def test_metrics_are_in_the_librarys_order(table, validation):
 def test_first_metric_only_is_the_librarys_first(table, validation, asked):
     scripted.calls = 0
     stop = lightgbm.early_stopping(5, first_metric_only=True, verbose=False)
-    model = fit(ours("lightgbm", **ROUNDS), table, validation, eval_metric=[scripted, asked], callbacks=[stop])
+    model = fit(
+        ours("lightgbm", **ROUNDS), table, validation, eval_metric=[scripted, asked], callbacks=[stop]
+    )
     first, *_ = log(model)
     assert first == asked
     chosen = np.argmax if first in ("auc", "average_precision") else np.argmin
@@ -308,7 +337,10 @@ def test_a_label_that_training_did_not_see(library, table, validation):
 
 def test_the_training_set_as_evaluation_set(problem):
     data = problem.train
-    boosters = [{}, {"boosting_type": "dart"} if problem.library == "lightgbm" else {"booster": "dart", "rate_drop": 0.5}]
+    boosters = [
+        {},
+        {"boosting_type": "dart"} if problem.library == "lightgbm" else {"booster": "dart", "rate_drop": 0.5},
+    ]
     for params in boosters:
         alone = fit(problem.ours(**params, random_state=1), data)
         model = fit(problem.ours(**params, random_state=1), data, data)
@@ -329,7 +361,9 @@ def test_names_weights_and_starts_of_evaluation_sets_of_lightgbm(table, validati
     assert [*model.evals_result_] == ["mine"]
     f = model.predict_proba(validation.X, raw_score=True) + start
     losses = np.logaddexp(0, np.where(validation.y, -f, f))
-    assert log(model)["binary_logloss"][-1] == pytest.approx(np.average(losses, weights=validation.weight), rel=1e-6)
+    assert log(model)["binary_logloss"][-1] == pytest.approx(
+        np.average(losses, weights=validation.weight), rel=1e-6
+    )
 
 
 def test_class_weights_of_evaluation_sets_of_lightgbm(table, validation):

@@ -167,7 +167,9 @@ def test_a_fit_after_load_model_is_focal_again(kind, form, tmp_path):
     assert repr(after) == repr(before)
     assert_same(fit(other, problem.train), model, problem.valid.X)
     other.save_model(tmp_path / "again.json")
-    assert json.loads((tmp_path / "again.json").read_text()) == json.loads((tmp_path / "model.json").read_text())
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(
+        (tmp_path / "model.json").read_text()
+    )
 
 
 def test_a_plain_classifier_reads_the_file(tmp_path):
@@ -184,7 +186,8 @@ def test_a_plain_classifier_reads_the_file(tmp_path):
         ours_ = FocalXGBClassifier(focal_gamma=2.0)
         ours_.load_model(tmp_path / "plain.json")
         assert_array_equal(
-            ours_.predict_proba(problem.valid.X), fit(problem.own(), problem.train).predict_proba(problem.valid.X)
+            ours_.predict_proba(problem.valid.X),
+            fit(problem.own(), problem.train).predict_proba(problem.valid.X),
         )
 
 
@@ -236,7 +239,9 @@ def through_joblib(model):
 
 @pytest.mark.parametrize("how", [*COPIES, "joblib"])
 def test_copies(problem, how):
-    model = problem.ours(focal_alpha="balanced", margin_loss=Poly1Focal(2.0, 0.5), n_estimators=60, learning_rate=0.5)
+    model = problem.ours(
+        focal_alpha="balanced", margin_loss=Poly1Focal(2.0, 0.5), n_estimators=60, learning_rate=0.5
+    )
     fit(model, problem.train, problem.valid, stop=5)
     other = COPIES.get(how, through_joblib)(model)
     assert_same(other, model, problem.valid.X)
@@ -279,7 +284,9 @@ def test_names_of_columns(library, table, tmp_path):
         assert saved.feature_name() == list(frame)
         p = saved.predict(frame)
     assert_allclose(p, model.predict_proba(frame)[:, 1], rtol=0, atol=CLOSE[library])
-    with pytest.raises((ValueError, lightgbm.basic.LightGBMError), match="feature_names mismatch|number of features"):
+    with pytest.raises(
+        (ValueError, lightgbm.basic.LightGBMError), match="feature_names mismatch|number of features"
+    ):
         model.predict_proba(frame[["alpha", "β", "c_3", "d"]])
 
 
@@ -306,14 +313,18 @@ def test_the_text_with_a_start_adds_a_constant(kind, params, constant):
     n = 3 if kind == "many" else 1
     objective = {"objective": "multiclass", "num_class": 3} if n == 3 else {"objective": "binary"}
     model = lightgbm.train(
-        {**objective, "num_leaves": 5, "verbose": -1, "num_threads": 1, **params}, lightgbm.Dataset(data.X, data.y), 4
+        {**objective, "num_leaves": 5, "verbose": -1, "num_threads": 1, **params},
+        lightgbm.Dataset(data.X, data.y),
+        4,
     )
     start = [constant * (k + 1) for k in range(n)]
     name = "multiclass num_class:3" if n == 3 else "binary sigmoid:1"
     text = complete(model.model_to_string(), start, name)
     found = lightgbm.Booster(model_str=text)
     for rounds in (1, None):
-        expected = model.predict(data.X, raw_score=True, num_iteration=rounds) + np.array(start if n == 3 else start[0])
+        expected = model.predict(data.X, raw_score=True, num_iteration=rounds) + np.array(
+            start if n == 3 else start[0]
+        )
         found_raw = found.predict(data.X, raw_score=True, num_iteration=rounds)
         assert_allclose(found_raw, expected, rtol=1e-12, atol=1e-12)
     assert complete(found.model_to_string(), [], name) == found.model_to_string()

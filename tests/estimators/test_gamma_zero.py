@@ -22,7 +22,10 @@ XGBOOST = {
     "steps": {"max_delta_step": 0.5, "learning_rate": 0.7},
     "start": {"base_score": 0.3},
 }
-TREES = {"monotone": {"monotone_constraints": (1, 0, -1, 0, 0)}, "vector leaves": {"multi_strategy": "multi_output_tree"}}
+TREES = {
+    "monotone": {"monotone_constraints": (1, 0, -1, 0, 0)},
+    "vector leaves": {"multi_strategy": "multi_output_tree"},
+}
 LIGHTGBM = {
     **BOTH,
     "bagged": {"subsample": 0.5, "subsample_freq": 1, "random_state": 3},
@@ -39,8 +42,11 @@ LIGHTGBM = {
 def settings_of(problem):
     if problem.library == "lightgbm":
         return LIGHTGBM
-    return {**XGBOOST, **({} if problem.kind == "two" else {"vector leaves": TREES["vector leaves"]}),
-            **({"monotone": TREES["monotone"]} if problem.kind == "two" else {})}
+    return {
+        **XGBOOST,
+        **({} if problem.kind == "two" else {"vector leaves": TREES["vector leaves"]}),
+        **({"monotone": TREES["monotone"]} if problem.kind == "two" else {}),
+    }
 
 
 def assert_same(a, b, X):
@@ -59,13 +65,17 @@ def test_every_booster(problem, weighted):
         assert log(models[0]) == log(models[1]), name
         if name not in ("linear", "forest"):
             focal = fit(problem.ours(**{**params, "focal_gamma": 2.0}), problem.train, weighted=weighted)
-            difference = np.abs(focal.predict_proba(problem.valid.X) - models[1].predict_proba(problem.valid.X))
+            difference = np.abs(
+                focal.predict_proba(problem.valid.X) - models[1].predict_proba(problem.valid.X)
+            )
             assert difference.max() > 1e-3, name
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 def test_early_stopping(problem, weighted):
-    metrics = {"two": ["auc", "logloss"], "many": ["merror", "mlogloss"], "labels": ["error", "logloss"]}[problem.kind]
+    metrics = {"two": ["auc", "logloss"], "many": ["merror", "mlogloss"], "labels": ["error", "logloss"]}[
+        problem.kind
+    ]
     params = {"n_estimators": 200, "learning_rate": 0.5}
     if problem.library == "xgboost":
         params["eval_metric"] = metrics
@@ -94,10 +104,14 @@ def test_categories_and_missing_values(problem):
     frame = pd.DataFrame(problem.train.X, columns=list("abcde"))
     rng = np.random.default_rng(2)
     frame["c"] = pd.Categorical(rng.choice(list("uvwxyz"), len(frame)))
-    frame = frame.assign(a=frame["a"].mask(rng.random(len(frame)) < 0.3), c=frame["c"].mask(rng.random(len(frame)) < 0.1))
+    frame = frame.assign(
+        a=frame["a"].mask(rng.random(len(frame)) < 0.3), c=frame["c"].mask(rng.random(len(frame)) < 0.1)
+    )
     train = Rows(frame, problem.train.y, problem.train.weight)
     params = {"enable_categorical": True} if problem.library == "xgboost" else {}
-    models = [fit(make(**params), train) for make in (lambda **p: problem.ours(focal_gamma=0.0, **p), problem.own)]
+    models = [
+        fit(make(**params), train) for make in (lambda **p: problem.ours(focal_gamma=0.0, **p), problem.own)
+    ]
     assert_same(*models, frame)
 
 
@@ -129,4 +143,3 @@ def test_refit_is_lightgbms():
         for make in (ours("lightgbm", focal_gamma=0.0), own("lightgbm"))
     ]
     assert_array_equal(*(model.predict(train.X) for model in models))
-

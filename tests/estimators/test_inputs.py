@@ -52,7 +52,9 @@ def outcome(make, library, train, valid):
         return type(error).__name__
 
 
-@pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Converting data to scipy sparse matrix:UserWarning", "ignore::FutureWarning"
+)
 @pytest.mark.filterwarnings("ignore:.*feature names:UserWarning")
 @pytest.mark.parametrize("train", CONTAINERS)
 def test_training_rows_by_evaluation_rows(library, train):
@@ -62,7 +64,11 @@ def test_training_rows_by_evaluation_rows(library, train):
         expected = outcome(own, library, X, V)
         assert outcome(lambda *a, **k: ours(*a, focal_gamma=0.0, **k), library, X, V) == expected, valid
         focal = outcome(ours, library, X, V)
-        assert focal == expected if isinstance(expected, str) else isinstance(focal, dict), (valid, focal, expected)
+        assert focal == expected if isinstance(expected, str) else isinstance(focal, dict), (
+            valid,
+            focal,
+            expected,
+        )
 
 
 @pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning")
@@ -82,10 +88,16 @@ def test_columns_of_evaluation_sets(change):
     """XGBoost issues 2334, 2857: what XGBClassifier says."""
     train = pd.DataFrame(TABLE.X, columns=NAMES)
     valid = pd.DataFrame(VALID.X, columns=NAMES)
-    valid = {"reordered": valid[NAMES[::-1]], "renamed": valid.set_axis(list("uvwxy"), axis=1), "no names": VALID.X}[change]
+    valid = {
+        "reordered": valid[NAMES[::-1]],
+        "renamed": valid.set_axis(list("uvwxy"), axis=1),
+        "no names": VALID.X,
+    }[change]
     messages = []
     for make in (own, ours):
-        with pytest.raises(ValueError, match=r"feature_names mismatch|did not contain feature names") as found:
+        with pytest.raises(
+            ValueError, match=r"feature_names mismatch|did not contain feature names"
+        ) as found:
             fit(make("xgboost"), Rows(train, TABLE.y, None), Rows(valid, VALID.y, None))
         messages.append(str(found.value))
     assert messages[0] == messages[1]
@@ -96,7 +108,11 @@ def test_missing_values(library):
     X = np.where(holes, np.nan, TABLE.X)
     expected = ours(library).fit(X, TABLE.y).predict_proba(X)
     nullable = pd.DataFrame(X, columns=NAMES).astype("Float64").mask(holes)
-    for table in (nullable, pl.DataFrame(X, schema=NAMES).fill_nan(None), pl.DataFrame(X, schema=NAMES).fill_nan(None).to_arrow()):
+    for table in (
+        nullable,
+        pl.DataFrame(X, schema=NAMES).fill_nan(None),
+        pl.DataFrame(X, schema=NAMES).fill_nan(None).to_arrow(),
+    ):
         assert_array_equal(ours(library).fit(table, TABLE.y).predict_proba(table), expected)
     if library == "xgboost":
         other = np.where(holes, -999.0, TABLE.X)
@@ -107,7 +123,9 @@ def test_missing_values(library):
 def test_categories(problem):
     rng = np.random.default_rng(3)
     c = rng.choice(list("abcdef"), 300)
-    frame = pd.DataFrame(problem.train.X[:, :2], columns=["x0", "x1"], index=np.arange(300) % 17).assign(c=pd.Categorical(c))
+    frame = pd.DataFrame(problem.train.X[:, :2], columns=["x0", "x1"], index=np.arange(300) % 17).assign(
+        c=pd.Categorical(c)
+    )
     shift = np.isin(c, ["b", "e"])
     y = problem.train.y.copy()
     y[shift] = y[shift][::-1]

@@ -80,7 +80,9 @@ def test_labels_with_a_gap_and_in_another_order(library):
 def test_mirrored_labels_are_mirrored_probabilities(library):
     model = ours(library, focal_alpha="balanced").fit(TABLE.X, CODES)
     mirrored = ours(library, focal_alpha="balanced").fit(TABLE.X, np.where(CODES, "a", "b"))
-    assert_allclose(mirrored.predict_proba(TABLE.X)[:, ::-1], model.predict_proba(TABLE.X), rtol=1e-4, atol=1e-6)
+    assert_allclose(
+        mirrored.predict_proba(TABLE.X)[:, ::-1], model.predict_proba(TABLE.X), rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,9 @@ def test_many_labels_are_zeros_and_ones(value):
 
 
 def test_many_labels_with_lightgbm():
-    with pytest.raises(ValueError, match=r"wrap this estimator, MultiOutputClassifier\(FocalLGBMClassifier\(\)\)"):
+    with pytest.raises(
+        ValueError, match=r"wrap this estimator, MultiOutputClassifier\(FocalLGBMClassifier\(\)\)"
+    ):
         ours("lightgbm").fit(MANY.X, MANY.y)
     for wrapper in (MultiOutputClassifier, ClassifierChain):
         model = wrapper(ours("lightgbm")).fit(MANY.X, MANY.y)

@@ -61,7 +61,9 @@ def test_train_is_the_estimator(problem, loss, weighted):
     arguments = {"gamma": 1.0, **LOSSES[loss]} if "margin_loss" in LOSSES[loss] else LOSSES[loss]
     names = {"gamma": "focal_gamma", "alpha": "focal_alpha", "margin_loss": "margin_loss"}
     model = fit(
-        problem.ours(**{names[name]: value for name, value in arguments.items()}), problem.train, weighted=weighted
+        problem.ours(**{names[name]: value for name, value in arguments.items()}),
+        problem.train,
+        weighted=weighted,
     )
     _, probability, _ = trained(problem, weighted=weighted, **arguments)
     assert_allclose(probability, model.predict_proba(problem.valid.X), rtol=0, atol=problem.close)
@@ -89,7 +91,9 @@ def test_the_callback_in_a_plain_classifier(kind, stop):
     focal = fit(problem.ours(**params, focal_alpha="balanced"), problem.train, problem.valid, stop=stop)
     callback = FocalBoosting(2.0, "balanced")
     plain = fit(problem.own(**params, callbacks=[callback]), problem.train, problem.valid, stop=stop)
-    assert_allclose(plain.predict_proba(problem.valid.X), focal.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        plain.predict_proba(problem.valid.X), focal.predict_proba(problem.valid.X), rtol=0, atol=1e-6
+    )
     assert log(plain) == log(focal)
     # the same object again, and plain boosting without it
     again = fit(problem.own(**params, callbacks=[callback]), problem.train, problem.valid, stop=stop)
@@ -109,7 +113,9 @@ def test_cv_of_xgboost(kind):
     metric = "mlogloss" if kind == "many" else "logloss"
     logs = []
     for train, test in folds:
-        model = problem.ours().fit(data.X[train], data.y[train], eval_set=[(data.X[test], data.y[test])], verbose=False)
+        model = problem.ours().fit(
+            data.X[train], data.y[train], eval_set=[(data.X[test], data.y[test])], verbose=False
+        )
         logs.append(log(model)[metric])
     assert_allclose(found[f"test-{metric}-mean"], np.mean(logs, axis=0), rtol=1e-5)
 
@@ -143,7 +149,9 @@ def test_twice_five_rounds_are_ten(problem, form, tmp_path):
         of = str(of)
     model = go_on(problem, problem.ours(n_estimators=5), of)
     whole = fit(problem.ours(), problem.train)
-    assert_allclose(model.predict_proba(problem.valid.X), whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        model.predict_proba(problem.valid.X), whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6
+    )
     found, probability, _ = trained(
         problem, 5, **{"xgb_model" if problem.library == "xgboost" else "init_model": booster(first)}
     )
@@ -158,15 +166,19 @@ def test_going_on_from_any_log_odds(problem, before):
     }[before]()  # fmt: skip
     fit(first, problem.train)
     model = go_on(problem, problem.ours(n_estimators=1, learning_rate=1e-9), booster(first))
-    assert_allclose(model.predict_proba(problem.valid.X), first.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        model.predict_proba(problem.valid.X), first.predict_proba(problem.valid.X), rtol=0, atol=1e-6
+    )
 
 
 def test_going_on_after_early_stopping_uses_the_new_rounds(problem):
     first = fit(problem.ours(n_estimators=100, learning_rate=0.5), problem.train, problem.valid, stop=5)
     best = n_best(first)
     model = go_on(problem, problem.ours(n_estimators=7), booster(first))
-    counted = booster(model).num_boosted_rounds() if problem.library == "xgboost" else booster(model).num_trees() // (
-        3 if problem.kind == "many" else 1
+    counted = (
+        booster(model).num_boosted_rounds()
+        if problem.library == "xgboost"
+        else booster(model).num_trees() // (3 if problem.kind == "many" else 1)
     )
     assert counted == best + 7
     more = go_on(problem, problem.ours(n_estimators=1), booster(model))
@@ -185,7 +197,9 @@ def test_checkpoints_of_xgboost(kind, tmp_path):
     assert_array_equal(first.predict(rest), expected.predict(rest))
     model = go_on(problem, problem.ours(n_estimators=10 - first.num_boosted_rounds()), first)
     whole = fit(problem.ours(), problem.train)
-    assert_allclose(model.predict_proba(problem.valid.X), whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
+    assert_allclose(
+        model.predict_proba(problem.valid.X), whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", ["two", "many"])
@@ -244,7 +258,11 @@ def test_rates_of_lightgbm(table):
 
 def test_how_a_booster_of_xgboost_was_trained(table):
     found = focal_gbm.xgboost.train({}, matrix(table), 2, gamma=1.5, alpha=[1, 3])
-    assert json.loads(found.attr("focal_gbm")) == {"gamma": 1.5, "margin_loss": None, "class_weights": [1.0, 3.0]}
+    assert json.loads(found.attr("focal_gbm")) == {
+        "gamma": 1.5,
+        "margin_loss": None,
+        "class_weights": [1.0, 3.0],
+    }
 
 
 def test_a_start_of_the_user_is_kept(table):

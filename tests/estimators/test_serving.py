@@ -26,7 +26,9 @@ def float_rows(problem):
 
 
 def fitted(problem, form):
-    model = problem.ours(n_estimators=60 if form == "stopped" else 10, learning_rate=0.5, focal_alpha="balanced")
+    model = problem.ours(
+        n_estimators=60 if form == "stopped" else 10, learning_rate=0.5, focal_alpha="balanced"
+    )
     return fit(model, problem.train, problem.valid, **FORMS[form])
 
 
@@ -94,7 +96,9 @@ def test_shap(library, alone):
         total = explanation.values.sum(axis=1) + explanation.base_values
         assert_allclose(total, expected, rtol=0, atol=1e-5 if output == "raw" else 1e-6)
     explainer = shap.TreeExplainer(of, X[:50], model_output="log_loss")
-    total = explainer.shap_values(X, y).sum(axis=1) + np.ravel([explainer.expected_value(label) for label in y])
+    total = explainer.shap_values(X, y).sum(axis=1) + np.ravel(
+        [explainer.expected_value(label) for label in y]
+    )
     assert_allclose(total, -np.log(np.where(y, probability, 1 - probability)), rtol=0, atol=1e-5)
 
 

@@ -77,16 +77,21 @@ def test_set_get_and_clone(library, table, words):
     assert {name: params[name] for name in FOCAL} == FOCAL
     assert (params["n_estimators"], params["subsample"]) == (7, 0.5)
     assert repr(clone(model).get_params()) == repr(params)
-    model.focal_gamma = 0.5  # what fit uses, get_params says and clone copies: in LightGBM what was set before
+    model.focal_gamma = (
+        0.5  # what fit uses, get_params says and clone copies: in LightGBM what was set before
+    )
     assert_array_equal(
-        clone(model).fit(table.X, words).predict_proba(table.X), model.fit(table.X, words).predict_proba(table.X)
+        clone(model).fit(table.X, words).predict_proba(table.X),
+        model.fit(table.X, words).predict_proba(table.X),
     )
 
 
 @pytest.mark.parametrize("name", ["focal_gama", "focal_loss", "focal_link", "focal_"])
 def test_an_unknown_focal_parameter_is_named(library, table, name):
     for model in (ours(library, **{name: 1.0}), ours(library).set_params(**{name: 1.0})):
-        with pytest.raises(TypeError, match=f"Focal...?.?Classifier has no parameter {name}: those of focal loss are"):
+        with pytest.raises(
+            TypeError, match=f"Focal...?.?Classifier has no parameter {name}: those of focal loss are"
+        ):
             fit(model, table)
 
 
@@ -111,7 +116,9 @@ def test_parameters_set_after_a_fit_wait_for_the_next(problem):
     assert_array_equal(model.predict(problem.valid.X), decided)
     alpha = [1, 9, 2] if problem.kind == "many" else [1, 9]
     fresh = fit(problem.ours(focal_gamma=0.5, focal_alpha=alpha), problem.train)
-    assert_array_equal(fit(model, problem.train).predict_proba(problem.valid.X), fresh.predict_proba(problem.valid.X))
+    assert_array_equal(
+        fit(model, problem.train).predict_proba(problem.valid.X), fresh.predict_proba(problem.valid.X)
+    )
 
 
 BAD = {
@@ -144,7 +151,9 @@ def test_a_gamma_that_no_fit_can_use(problem, case):
 def test_a_loss_that_is_none(library, table):
     with pytest.raises(TypeError, match="margin_loss must be None or a MarginLoss, got 'poly'"):
         fit(ours(library, margin_loss="poly"), table)
-    with pytest.raises(ValueError, match=r"focal_gamma belongs to the focal loss: with margin_loss=Poly1Focal\("):
+    with pytest.raises(
+        ValueError, match=r"focal_gamma belongs to the focal loss: with margin_loss=Poly1Focal\("
+    ):
         fit(ours(library, margin_loss=Poly1Focal(1.0, 0.5), focal_gamma=2.0), table)
 
 
@@ -154,11 +163,15 @@ def test_a_loss_that_is_none(library, table):
 def test_two_fits_are_identical(problem):
     sampled = {"subsample": 0.7, "colsample_bytree": 0.7, "random_state": 1}
     sampled |= {"subsample_freq": 1} if problem.library == "lightgbm" else {}
-    dart = {"booster": "dart", "rate_drop": 0.3} if problem.library == "xgboost" else {"boosting_type": "dart"}
+    dart = (
+        {"booster": "dart", "rate_drop": 0.3} if problem.library == "xgboost" else {"boosting_type": "dart"}
+    )
     for params in ({}, sampled, {**dart, "random_state": 1, "n_estimators": 25}):
         model = fit(problem.ours(**params), problem.train)
         first = model.predict_proba(problem.train.X)
-        fit(model, problem.valid)  # what lies in memory that was used before decides LightGBM's first draw of dart
+        fit(
+            model, problem.valid
+        )  # what lies in memory that was used before decides LightGBM's first draw of dart
         assert_array_equal(fit(model, problem.train).predict_proba(problem.train.X), first)
         assert_array_equal(fit(problem.ours(**params), problem.train).predict_proba(problem.train.X), first)
     other = fit(problem.ours(**{**sampled, "random_state": 2}), problem.train)
@@ -211,7 +224,10 @@ def test_an_error_in_training_reaches_the_caller_and_leaves_the_parameters(libra
 
 def test_a_failed_fit_leaves_predictions(library, table, words):
     model = ours(library).fit(table.X, words)
-    for bad in ({"X": table.X, "y": np.linspace(0, 1, 300)}, {"X": table.X, "y": words, "sample_weight": np.zeros(300)}):
+    for bad in (
+        {"X": table.X, "y": np.linspace(0, 1, 300)},
+        {"X": table.X, "y": words, "sample_weight": np.zeros(300)},
+    ):
         with pytest.raises(ValueError, match=r"Unknown label type|at least one positive weight"):
             model.fit(**bad)
         if "sample_weight" not in bad:
@@ -256,7 +272,9 @@ def test_feature_importances(library, table):
     importances = model.feature_importances_
     assert importances.shape == (5,)
     assert importances[0] > importances[3:].max()
-    found = permutation_importance(model, table.X, table.y, scoring="neg_log_loss", n_repeats=2, random_state=0)
+    found = permutation_importance(
+        model, table.X, table.y, scoring="neg_log_loss", n_repeats=2, random_state=0
+    )
     assert found.importances_mean.argmax() == 0
 
 
@@ -277,13 +295,17 @@ def test_leaves_and_contributions(problem):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_searches(library, table, words, n_jobs):
     grid = {"focal_gamma": [0.0, 2.0], "focal_alpha": [None, "balanced"]}
-    search = GridSearchCV(ours(library), grid, scoring="neg_log_loss", cv=3, n_jobs=n_jobs).fit(table.X, words)
+    search = GridSearchCV(ours(library), grid, scoring="neg_log_loss", cv=3, n_jobs=n_jobs).fit(
+        table.X, words
+    )
     assert set(search.best_params_) == set(grid)
     assert search.best_score_ > -log_loss(table.y, np.full(300, table.y.mean()))
     chosen = ours(library, **search.best_params_).fit(table.X, words)
     assert_array_equal(search.predict_proba(table.X), chosen.predict_proba(table.X))
     losses = [Poly1Focal(1.0, 0.5), Poly1Focal(2.0, 1.0)]
-    RandomizedSearchCV(ours(library, focal_gamma=1.0), {"margin_loss": losses}, n_iter=2, cv=2).fit(table.X, words)
+    RandomizedSearchCV(ours(library, focal_gamma=1.0), {"margin_loss": losses}, n_iter=2, cv=2).fit(
+        table.X, words
+    )
 
 
 def test_pipeline_and_cross_validation(library, table, words):
@@ -332,7 +354,9 @@ def test_calibration_is_not_worse_than_none(library, method, params):
     """Calibrators read `decision_function`, which has to be log-odds."""
     train, held_out, test = rows("two", 0, 1500), rows("two", 1, 3000), rows("two", 2, 3000)
     model = fit(ours(library, n_estimators=20, **params), train)
-    score = brier_score_loss if method == "isotonic" else log_loss  # isotonic regression has zeros, which cost log loss
+    score = (
+        brier_score_loss if method == "isotonic" else log_loss
+    )  # isotonic regression has zeros, which cost log loss
     before = score(test.y, model.predict_proba(test.X)[:, 1].astype(np.float64))
     try:
         calibrated = CalibratedClassifierCV(FrozenEstimator(model), method=method).fit(held_out.X, held_out.y)
@@ -375,13 +399,17 @@ def test_fits_in_threads(library, table):
     """Side by side, of different γ, on tables of one size: no fit sees another's labels or buffers."""
     tasks = [(gamma, flip) for gamma in (0.0, 1.0, 2.0) for flip in (0, 1)] * 2
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda task: fit_and_predict(library, table.X, table.y ^ task[1], task[0]), tasks))
+        found = list(
+            pool.map(lambda task: fit_and_predict(library, table.X, table.y ^ task[1], task[0]), tasks)
+        )
     for (gamma, flip), p in zip(tasks, found, strict=True):
         assert_array_equal(p, fit_and_predict(library, table.X, table.y ^ flip, gamma))
 
 
 def test_fits_and_predictions_in_processes(library, table):
-    found = Parallel(n_jobs=2)(delayed(fit_and_predict)(library, table.X, table.y, gamma) for gamma in (0.0, 2.0))
+    found = Parallel(n_jobs=2)(
+        delayed(fit_and_predict)(library, table.X, table.y, gamma) for gamma in (0.0, 2.0)
+    )
     for gamma, p in zip((0.0, 2.0), found, strict=True):
         assert_array_equal(p, fit_and_predict(library, table.X, table.y, gamma))
     model = fit(ours(library, focal_alpha="balanced"), table)

@@ -60,7 +60,9 @@ CONTAINERS = {
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_containers_of_weights(problem, kind):
     weight = np.random.default_rng(0).integers(1, 9, 300) / 4
-    same = problem.ours().fit(problem.train.X, problem.train.y, sample_weight=weight * (4 if kind == "int" else 1))
+    same = problem.ours().fit(
+        problem.train.X, problem.train.y, sample_weight=weight * (4 if kind == "int" else 1)
+    )
     model = problem.ours().fit(problem.train.X, problem.train.y, sample_weight=CONTAINERS[kind](weight))
     assert_array_equal(model.predict_proba(problem.valid.X), same.predict_proba(problem.valid.X))
 
@@ -73,8 +75,14 @@ def spoiled(value):
 
 WRONG = {
     "nan": (spoiled(np.nan), r"Weights must be positive|sample_weight.*NaN|sample_weight must be finite"),
-    "infinite": (spoiled(np.inf), r"Weights must be positive|sample_weight.*infinity|sample_weight must be finite"),
-    "negative": (spoiled(-0.5), r"Weights must be positive|sample_weight must be >= 0|[Nn]egative.*sample_weight"),
+    "infinite": (
+        spoiled(np.inf),
+        r"Weights must be positive|sample_weight.*infinity|sample_weight must be finite",
+    ),
+    "negative": (
+        spoiled(-0.5),
+        r"Weights must be positive|sample_weight must be >= 0|[Nn]egative.*sample_weight",
+    ),
     "all zero": (np.zeros(300), r"at least one positive weight|all.* zero"),
     "too few": (np.ones(299), r"weight"),
     "text": (np.repeat("a", 300), r"could not convert|is not supported"),
@@ -93,7 +101,11 @@ def test_weights_that_are_none(problem, kind):
 def test_weights_over_twelve_orders_of_magnitude(library, gamma):
     table = rows("two")
     weight = np.logspace(-6, 6, 300)[np.random.default_rng(0).permutation(300)]
-    p = ours(library, focal_gamma=gamma).fit(table.X, table.y, sample_weight=weight).predict_proba(table.X)[:, 1]
+    p = (
+        ours(library, focal_gamma=gamma)
+        .fit(table.X, table.y, sample_weight=weight)
+        .predict_proba(table.X)[:, 1]
+    )
     assert np.isfinite(p).all()
     assert np.average(p, weights=weight) == pytest.approx(np.average(table.y, weights=weight), abs=0.1)
 
@@ -101,10 +113,16 @@ def test_weights_over_twelve_orders_of_magnitude(library, gamma):
 def test_small_weights_and_large(problem):
     """A common factor of weights acts as in the library: on min_child_weight and the penalties alone."""
     params = {"reg_lambda": 0.0}
-    params |= {"min_child_weight": 0.0} if problem.library == "xgboost" else {"min_child_weight": 0.0, "min_child_samples": 0}
+    params |= (
+        {"min_child_weight": 0.0}
+        if problem.library == "xgboost"
+        else {"min_child_weight": 0.0, "min_child_samples": 0}
+    )
     models = [
         problem.ours(**params).fit(problem.train.X, problem.train.y, sample_weight=np.full(300, factor))
         for factor in (1.0, 0.25, 4.0)
     ]
     for model in models[1:]:
-        assert_allclose(model.predict_proba(problem.valid.X), models[0].predict_proba(problem.valid.X), rtol=0, atol=1e-5)
+        assert_allclose(
+            model.predict_proba(problem.valid.X), models[0].predict_proba(problem.valid.X), rtol=0, atol=1e-5
+        )
