@@ -47,7 +47,7 @@ def test_the_library_was_looked_at(library):
 def loaded_beside(monkeypatch, library, installed):
     """Run the module that looks, not the one that is loaded, beside a library of another version."""
     monkeypatch.setattr(LIBRARIES[library], "__version__", installed)
-    spec = importlib.util.find_spec(f"focal_gbm.{library}.library")
+    spec = importlib.util.find_spec(f"focal_gbm.{library}.objective")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 

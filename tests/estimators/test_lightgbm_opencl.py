@@ -31,7 +31,7 @@ def _needs_opencl():
 
 @pytest.fixture(params=["two", "many"])
 def tables(request):
-    return rows(request.param, 0, 2000), rows(request.param, 1, 600)
+    return rows(request.param, 2, 2000), rows(request.param, 9, 600)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
