@@ -9,9 +9,8 @@ from pathlib import Path
 import lightgbm
 import pytest
 import xgboost
-from focal_gbm.training.state import FOCAL_PARAMETERS
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, UntestedLibraryWarning
+from focal_gbm import UntestedLibraryWarning
 from focal_gbm._versions import NEWEST_TESTED, warn_if_untested
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +47,7 @@ def test_the_library_was_looked_at(library):
 def loaded_beside(monkeypatch, library, installed):
     """Run the module that looks, not the one that is loaded, beside a library of another version."""
     monkeypatch.setattr(LIBRARIES[library], "__version__", installed)
-    spec = importlib.util.find_spec(f"focal_gbm.{library}.library")
+    spec = importlib.util.find_spec(f"focal_gbm.{library}.objective")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
@@ -69,21 +68,6 @@ def test_a_release_that_was_tested_passes_in_silence(monkeypatch, library):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             loaded_beside(monkeypatch, library, installed)
-
-
-@pytest.mark.parametrize(
-    ("ours", "library_class"),
-    [(FocalXGBClassifier, xgboost.XGBClassifier), (FocalLGBMClassifier, lightgbm.LGBMClassifier)],
-)
-def test_defaults_are_those_of_the_library(ours, library_class):
-    """Also where the signature repeats them, and whatever a later library makes of them."""
-    params = ours().get_params()
-    assert {name: params.pop(name) for name in FOCAL_PARAMETERS} == {
-        "focal_gamma": 1.0, "focal_alpha": None, "margin_loss": None,
-        "focal_scale": "log-loss", "focal_link": "focal", "hessian": None,
-        "probability": "posterior",
-    }  # fmt: skip
-    assert params == library_class().get_params()
 
 
 def test_the_warning_can_be_filtered():

@@ -59,9 +59,7 @@ def why_no_feature(column: Column, name: str, is_kept: bool = False) -> str | No
     values, present = column.values, column.values.dropna()
     if column.kind == "number" and np.isinf(present).any():
         row = int(values.index[int(np.isinf(values).to_numpy().argmax())]) + 1
-        raise TableError(
-            f"row {row}, column {name!r}: an infinite value is none to split on; leave it empty."
-        )
+        raise TableError(f"row {row}, column {name!r}: an infinite value is none to split on; leave it empty.")
     different = present.nunique()
     if different < 2 - values.isna().any():
         return "one value in all rows, or none"
@@ -109,9 +107,7 @@ def explained_alone(X: pd.DataFrame, y: NDArray[np.int64], seed: int) -> dict[st
     shares = {}
     for name in X.columns:
         is_category, proba = X[name].dtype == "category", np.empty_like(truth)
-        column = (
-            X[name].cat.codes + 1 if is_category else X[name].clip(-largest, largest).fillna(-2 * largest)
-        )
+        column = X[name].cat.codes + 1 if is_category else X[name].clip(-largest, largest).fillna(-2 * largest)
         for train, test in folds.split(truth, y):
             values = column.to_numpy(np.float64 if not is_category else np.intp)
             if is_category:  # in the order of their mean class, found on each fold's training rows
@@ -149,7 +145,5 @@ def looks_like_codes(values: pd.Series, y: NDArray[np.int64]) -> bool:
         chance = np.clip(chance, 1e-9, 1 - 1e-9)
         return float((rows * (share * np.log(chance) + (1 - share) * np.log1p(-chance))).sum())
 
-    ordered = max(
-        log_likelihood(isotonic_regression(share, sample_weight=rows, increasing=up)) for up in (True, False)
-    )
+    ordered = max(log_likelihood(isotonic_regression(share, sample_weight=rows, increasing=up)) for up in (True, False))
     return bool(chi2.sf(2 * (log_likelihood(share) - ordered), len(codes) - 1) < _LEVEL)

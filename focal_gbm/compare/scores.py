@@ -20,9 +20,7 @@ class Metric(NamedTuple):
 
 
 _METRICS = {
-    "cost": Metric(
-        "cost per row", False, "if a row is called positive where that is the cheaper call on average"
-    ),
+    "cost": Metric("cost per row", False, "if a row is called positive where that is the cheaper call on average"),
     "average_precision": Metric("average precision", True, "how well positives are ranked first"),
     "log_loss": Metric("log loss", False, "how good the probabilities are; wrong certainty costs most"),
     "roc_auc": Metric("ROC AUC", True, "chance that a positive is ranked above a negative"),
@@ -155,9 +153,7 @@ def _ranking(
         scores[f"precision_top_{rows}"] = float(found[first].sum() / max(counts[first].sum(), 1e-300))
         scores[f"recall_top_{rows}"] = float(found[first].sum() / found.sum())
         if amount is not None:
-            scores[f"amount_top_{rows}"] = float(
-                (found * amount)[first].sum() / max((found * amount).sum(), 1e-300)
-            )
+            scores[f"amount_top_{rows}"] = float((found * amount)[first].sum() / max((found * amount).sum(), 1e-300))
     if precision is not None:
         precisions, recalls, _ = precision_recall_curve(positive, proba, sample_weight=weight)
         # the curve's last point has precision 1 and recall 0: nothing is found

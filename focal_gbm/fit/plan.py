@@ -168,6 +168,20 @@ def refuse_unknown(model: Any) -> None:
         )
 
 
+def warn_of_no_split(parameters: str) -> None:
+    """Warn that a model has learned nothing.
+
+    Parameters
+    ----------
+    parameters : str
+        Those of the library that keep it from splitting.
+    """
+    warn_user(
+        f"The model grew no split in any tree: every row gets the base rate. Lower {parameters}, or lower γ, with "
+        "which Hessians become small; or else no feature tells the classes apart."
+    )
+
+
 def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> None:
     """Warn that the library's own class weights mean something else here than in the library."""
     warn_user(

@@ -24,6 +24,7 @@ from focal_gbm.fit.plan import (
     count_classes,
     is_log_loss,
     plan_of,
+    warn_of_no_split,
 )
 from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.lightgbm.metrics import DEFAULT_METRIC, InOrder, NativeMetric, as_list, metrics_of
@@ -117,6 +118,7 @@ class Boosting:
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
         self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
+        self.can_learn = False  #: whether there is more than one class, once there is a round
         self._n_threads: int | None = None
         self.class_counts = class_counts
         self._kernel: Any = None
@@ -145,6 +147,7 @@ class Boosting:
         if counts is None:
             weight = check_sample_weight(weight, len(codes))
             counts = count_classes(codes, weight, n_classes)
+        self.can_learn = bool(np.count_nonzero(counts) > 1)
         plan = plan_of(kind, counts, *self._loss, LEAST_SHARE)
         self.class_weights = plan.loss.class_weights
         if self._starts_at_rates and data.get_init_score() is None:  # `init_score`, or a model to go on from
@@ -220,8 +223,10 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
             vars(booster).pop(name, None)
         # a booster that is done has an objective, without which `refit`, ONNX and SHAP refuse
         booster.params["objective"] = objective.partition(" ")[0]
-        booster._Booster__set_objective_to_none = False
-        return own.model_from_string(booster, model_str)
+        own.model_from_string(booster, model_str)
+        if boosting.can_learn and not booster.feature_importance().any():
+            warn_of_no_split("min_child_samples, min_child_weight or min_split_gain")
+        return booster
 
     vars(booster).update(model_to_string=model_to_string, save_model=save_model, model_from_string=model_from_string)
 

@@ -209,7 +209,11 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
             metric = as_list(given(params, METRIC, DEFAULT_METRIC)[1])
             asked = [*(each for each in as_list(eval_metric) if each not in metric), *metric]
             own, arguments["eval_metric"] = metrics_of(asked, boosting)
-            arguments["callbacks"] = [*(callbacks or ()), boosting.complete, InOrder(asked, boosting.n_classes)]
+            arguments["callbacks"] = [
+                *(callbacks or ()),
+                boosting.complete,
+                InOrder(asked, boosting.n_classes),
+            ]
             if is_dart(params):
                 arguments["eval_set"] = apart(eval_set, codes)
             with self._trained_by(boosting, own):

@@ -19,7 +19,14 @@ from xgboost.callback import TrainingCallback
 
 from focal_gbm._validation import FloatArray
 from focal_gbm._warnings import warn_user
-from focal_gbm.fit.plan import DEFAULT_GAMMA, check_focal_parameters, count_classes, is_log_loss, plan_of
+from focal_gbm.fit.plan import (
+    DEFAULT_GAMMA,
+    check_focal_parameters,
+    count_classes,
+    is_log_loss,
+    plan_of,
+    warn_of_no_split,
+)
 from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.kernels.cuda import cuda_kernel
 from focal_gbm.losses import MarginLoss
@@ -118,7 +125,9 @@ class FocalBoosting(TrainingCallback):
     def after_training(self, model: Any) -> Any:
         """Give `Booster.update` back, and end a booster that stopped early at its best round."""
         for booster in _boosters(model):
-            vars(booster).pop("update", None)
+            update = vars(booster).pop("update", None)
+            if update and update.__self__.can_learn and not booster.get_score(importance_type="weight"):
+                warn_of_no_split("min_child_weight or gamma (the minimum split loss)")
         return _until_best(model) if isinstance(model, xgboost.Booster) else model
 
 
@@ -181,6 +190,7 @@ class _Rounds:
     def __init__(self, boosting: FocalBoosting, booster: xgboost.Booster) -> None:
         self._boosting = boosting
         self._booster = booster
+        self.can_learn = False  #: whether there is more than one class, once there is a round
         self._kernel: Any = None
         self._copies: Any = None
         self._predictions: Any = in_place
@@ -205,6 +215,7 @@ class _Rounds:
         counts = count_classes(labels, weight, 2 if kind == "multilabel" else max(n_columns, 2))
         shape = (n_columns, 2) if kind == "multilabel" else counts.shape  # a worker of a cluster may have no rows
         counts = collective.allreduce(np.resize(counts, shape).ravel(), collective.Op.SUM).reshape(shape)
+        self.can_learn = bool(np.count_nonzero(counts, axis=-1).max() > 1)
         plan = plan_of(kind, counts, boosting.gamma, boosting.alpha, boosting.margin_loss, LEAST_SHARE)
         has_start = learner["learner_model_param"].get("boost_from_average", "1") == "0"  # the user's base_score
         if booster.num_boosted_rounds() == 0 and not has_start:

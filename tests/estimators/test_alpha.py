@@ -142,7 +142,8 @@ def test_predict_is_the_class_that_alpha_favours(problem):
     without = fit(problem.ours(), problem.train)
     p = without.predict_proba(problem.valid.X)
     assert_array_equal(
-        without.predict(problem.valid.X), (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1)
+        without.predict(problem.valid.X),
+        (p > 0.5).astype(int) if problem.kind == "labels" else p.argmax(axis=1),
     )
 
 
@@ -163,7 +164,12 @@ def test_forms_are_one_model(problem):
     elif problem.kind == "two":
         forms = [[1.0, 3.0], {0: 1.0, 1: 3.0}, pd.Series({1: 3.0, 0: 1.0}), 0.75]
     else:
-        forms = [[1.0, 3.0, 2.0], {2: 2.0, 0: 1.0, 1: 3.0}, pd.Series({1: 3, 2: 2, 0: 1}), np.array([2.0, 6.0, 4.0])]
+        forms = [
+            [1.0, 3.0, 2.0],
+            {2: 2.0, 0: 1.0, 1: 3.0},
+            pd.Series({1: 3, 2: 2, 0: 1}),
+            np.array([2.0, 6.0, 4.0]),
+        ]
     models = [fit(problem.ours(focal_alpha=alpha), problem.train) for alpha in forms]
     for model in models[1:]:
         assert_allclose(
@@ -289,7 +295,10 @@ def test_wrong_weights_of_the_library(library, table):
     with pytest.raises(ValueError, match="^scale_pos_weight (is for two classes, got 3|must hold 3 positive numbers)"):
         fit(ours(library, scale_pos_weight=2.0), rows("many"))
     if library == "lightgbm":
-        for weight, message in (({"yes": 2.0}, r"some for the unknown \['yes'\]"), ("balnced", "got 'balnced'")):
+        for weight, message in (
+            ({"yes": 2.0}, r"some for the unknown \['yes'\]"),
+            ("balnced", "got 'balnced'"),
+        ):
             with pytest.raises(ValueError, match=message):
                 fit(ours(library, class_weight=weight), table)
 

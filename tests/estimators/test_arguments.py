@@ -30,7 +30,10 @@ def feval(y, p):
 #: What to call `fit` with, by argument: with any table, and with what an evaluation set needs beside it.
 COVERED = {
     "xgboost": {
-        "sample_weight": lambda: ({"sample_weight": TABLE.weight}, {"sample_weight_eval_set": [VALID.weight]}),
+        "sample_weight": lambda: (
+            {"sample_weight": TABLE.weight},
+            {"sample_weight_eval_set": [VALID.weight]},
+        ),
         "sample_weight_eval_set": lambda: ({}, {"sample_weight_eval_set": [VALID.weight]}),
         "base_margin": lambda: ({"base_margin": MARGIN}, {"base_margin_eval_set": [VALID_MARGIN]}),
         "base_margin_eval_set": lambda: ({"base_margin": MARGIN}, {"base_margin_eval_set": [VALID_MARGIN]}),
@@ -107,7 +110,13 @@ def test_categories_by_name_and_position(names):
     """LightGBM issues 138, 2349, 4451: together with an evaluation set."""
     train, valid = Rows(FRAME, TABLE.y ^ (FRAME.e == 2), None), Rows(VALID_FRAME, VALID.y, None)
     models = [
-        fit(make("lightgbm", min_child_samples=5, cat_smooth=0), train, valid, stop=3, categorical_feature=names)
+        fit(
+            make("lightgbm", min_child_samples=5, cat_smooth=0),
+            train,
+            valid,
+            stop=3,
+            categorical_feature=names,
+        )
         for make in (own, lambda library, **params: ours(library, focal_gamma=0.0, **params), ours)
     ]
     assert_array_equal(models[1].predict_proba(VALID_FRAME), models[0].predict_proba(VALID_FRAME))
@@ -128,7 +137,10 @@ def test_names_of_the_user_for_an_array():
 
 def test_feature_weights_of_xgboost_by_parameter():
     params = {"feature_weights": [4.0, 1.0, 1.0, 1.0, 0.0], "colsample_bytree": 0.4, "random_state": 3}
-    plain, equal = fit(own("xgboost", **params), TABLE), fit(ours("xgboost", focal_gamma=0.0, **params), TABLE)
+    plain, equal = (
+        fit(own("xgboost", **params), TABLE),
+        fit(ours("xgboost", focal_gamma=0.0, **params), TABLE),
+    )
     assert_array_equal(equal.predict_proba(VALID.X), plain.predict_proba(VALID.X))
 
 
@@ -137,7 +149,10 @@ def test_the_objective_may_be_named(library):
         model = fit(ours(library, objective=objective), TABLE)
         assert_array_equal(model.predict_proba(VALID.X), fit(ours(library), TABLE).predict_proba(VALID.X))
     many = rows("many")
-    for objective in {"xgboost": ["multi:softprob", "binary:logistic"], "lightgbm": ["multiclass", "softmax"]}[library]:
+    for objective in {
+        "xgboost": ["multi:softprob", "binary:logistic"],
+        "lightgbm": ["multiclass", "softmax"],
+    }[library]:
         model = fit(ours(library, objective=objective), many)
         assert_array_equal(model.predict_proba(VALID.X), fit(ours(library), many).predict_proba(VALID.X))
     if library == "xgboost":
@@ -174,7 +189,11 @@ def test_parameters_that_lightgbm_ignores_with_an_objective_of_ours(name):
 
 def test_text_is_read_as_lightgbm_reads_it():
     reference = fit(ours("lightgbm"), TABLE).predict_proba(VALID.X)
-    for params in ({"boost_from_average": "true"}, {"boost_from_average": "+"}, {"pos_bagging_fraction": "1.0"}):
+    for params in (
+        {"boost_from_average": "true"},
+        {"boost_from_average": "+"},
+        {"pos_bagging_fraction": "1.0"},
+    ):
         assert_array_equal(fit(ours("lightgbm", **params), TABLE).predict_proba(VALID.X), reference)
     off = [fit(ours("lightgbm", boost_from_average=no), TABLE).predict_proba(VALID.X) for no in (False, "false", "-")]
     assert_array_equal(off[0], off[1])

@@ -193,7 +193,10 @@ def test_stopping_is_where_the_metric_is_best(problem):
     assert np.argmin(values) == best - 1
     shorter = fit(problem.ours(**{**ROUNDS, "n_estimators": best}), problem.train)
     assert_allclose(
-        model.predict_proba(problem.valid.X), shorter.predict_proba(problem.valid.X), rtol=0, atol=problem.close
+        model.predict_proba(problem.valid.X),
+        shorter.predict_proba(problem.valid.X),
+        rtol=0,
+        atol=problem.close,
     )
     # the booster ends there
     n_trees = {"many": 3, "labels": 3, "two": 1}[problem.kind]

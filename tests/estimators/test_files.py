@@ -184,7 +184,8 @@ def test_a_plain_classifier_reads_the_file(tmp_path):
         ours_ = FocalXGBClassifier(focal_gamma=2.0)
         ours_.load_model(tmp_path / "plain.json")
         assert_array_equal(
-            ours_.predict_proba(problem.valid.X), fit(problem.own(), problem.train).predict_proba(problem.valid.X)
+            ours_.predict_proba(problem.valid.X),
+            fit(problem.own(), problem.train).predict_proba(problem.valid.X),
         )
 
 
@@ -306,7 +307,9 @@ def test_the_text_with_a_start_adds_a_constant(kind, params, constant):
     n = 3 if kind == "many" else 1
     objective = {"objective": "multiclass", "num_class": 3} if n == 3 else {"objective": "binary"}
     model = lightgbm.train(
-        {**objective, "num_leaves": 5, "verbose": -1, "num_threads": 1, **params}, lightgbm.Dataset(data.X, data.y), 4
+        {**objective, "num_leaves": 5, "verbose": -1, "num_threads": 1, **params},
+        lightgbm.Dataset(data.X, data.y),
+        4,
     )
     start = [constant * (k + 1) for k in range(n)]
     name = "multiclass num_class:3" if n == 3 else "binary sigmoid:1"

@@ -62,7 +62,11 @@ def test_training_rows_by_evaluation_rows(library, train):
         expected = outcome(own, library, X, V)
         assert outcome(lambda *a, **k: ours(*a, focal_gamma=0.0, **k), library, X, V) == expected, valid
         focal = outcome(ours, library, X, V)
-        assert focal == expected if isinstance(expected, str) else isinstance(focal, dict), (valid, focal, expected)
+        assert focal == expected if isinstance(expected, str) else isinstance(focal, dict), (
+            valid,
+            focal,
+            expected,
+        )
 
 
 @pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning")
@@ -82,9 +86,11 @@ def test_columns_of_evaluation_sets(change):
     """XGBoost issues 2334, 2857: what XGBClassifier says."""
     train = pd.DataFrame(TABLE.X, columns=NAMES)
     valid = pd.DataFrame(VALID.X, columns=NAMES)
-    valid = {"reordered": valid[NAMES[::-1]], "renamed": valid.set_axis(list("uvwxy"), axis=1), "no names": VALID.X}[
-        change
-    ]
+    valid = {
+        "reordered": valid[NAMES[::-1]],
+        "renamed": valid.set_axis(list("uvwxy"), axis=1),
+        "no names": VALID.X,
+    }[change]
     messages = []
     for make in (own, ours):
         with pytest.raises(ValueError, match=r"feature_names mismatch|did not contain feature names") as found:

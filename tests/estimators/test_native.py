@@ -61,7 +61,9 @@ def test_train_is_the_estimator(problem, loss, weighted):
     arguments = {"gamma": 1.0, **LOSSES[loss]} if "margin_loss" in LOSSES[loss] else LOSSES[loss]
     names = {"gamma": "focal_gamma", "alpha": "focal_alpha", "margin_loss": "margin_loss"}
     model = fit(
-        problem.ours(**{names[name]: value for name, value in arguments.items()}), problem.train, weighted=weighted
+        problem.ours(**{names[name]: value for name, value in arguments.items()}),
+        problem.train,
+        weighted=weighted,
     )
     _, probability, _ = trained(problem, weighted=weighted, **arguments)
     assert_allclose(probability, model.predict_proba(problem.valid.X), rtol=0, atol=problem.close)
@@ -246,7 +248,11 @@ def test_rates_of_lightgbm(table):
 
 def test_how_a_booster_of_xgboost_was_trained(table):
     found = focal_gbm.xgboost.train({}, matrix(table), 2, gamma=1.5, alpha=[1, 3])
-    assert json.loads(found.attr("focal_gbm")) == {"gamma": 1.5, "margin_loss": None, "class_weights": [1.0, 3.0]}
+    assert json.loads(found.attr("focal_gbm")) == {
+        "gamma": 1.5,
+        "margin_loss": None,
+        "class_weights": [1.0, 3.0],
+    }
 
 
 def test_a_start_of_the_user_is_kept(table):

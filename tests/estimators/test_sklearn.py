@@ -79,7 +79,8 @@ def test_set_get_and_clone(library, table, words):
     assert repr(clone(model).get_params()) == repr(params)
     model.focal_gamma = 0.5  # what fit uses, get_params says and clone copies: in LightGBM what was set before
     assert_array_equal(
-        clone(model).fit(table.X, words).predict_proba(table.X), model.fit(table.X, words).predict_proba(table.X)
+        clone(model).fit(table.X, words).predict_proba(table.X),
+        model.fit(table.X, words).predict_proba(table.X),
     )
 
 

@@ -73,8 +73,14 @@ def spoiled(value):
 
 WRONG = {
     "nan": (spoiled(np.nan), r"Weights must be positive|sample_weight.*NaN|sample_weight must be finite"),
-    "infinite": (spoiled(np.inf), r"Weights must be positive|sample_weight.*infinity|sample_weight must be finite"),
-    "negative": (spoiled(-0.5), r"Weights must be positive|sample_weight must be >= 0|[Nn]egative.*sample_weight"),
+    "infinite": (
+        spoiled(np.inf),
+        r"Weights must be positive|sample_weight.*infinity|sample_weight must be finite",
+    ),
+    "negative": (
+        spoiled(-0.5),
+        r"Weights must be positive|sample_weight must be >= 0|[Nn]egative.*sample_weight",
+    ),
     "all zero": (np.zeros(300), r"at least one positive weight|all.* zero"),
     "too few": (np.ones(299), r"weight"),
     "text": (np.repeat("a", 300), r"could not convert|is not supported"),

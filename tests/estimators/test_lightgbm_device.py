@@ -2,18 +2,18 @@
 
 import lightgbm
 import pytest
-from estimators import focal_lgb, make_table
 from lightgbm import LGBMClassifier
 from lightgbm.basic import LightGBMError
+from problems import ours, rows
 
-from focal_gbm.lightgbm import device as lightgbm_device
+from focal_gbm.lightgbm import private
 
 
 @pytest.fixture(autouse=True)
 def _ask_again():
-    lightgbm_device._has_cuda.cache_clear()
+    private._has_cuda.cache_clear()
     yield
-    lightgbm_device._has_cuda.cache_clear()
+    private._has_cuda.cache_clear()
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def built_without(monkeypatch):
 
 @pytest.mark.parametrize("name", ["device_type", "device"])
 def test_cuda_that_is_not_built_is_an_error_with_the_command(built_without, name):
-    table = make_table(0)
-    model = focal_lgb(**{name: "cuda"})
+    table = rows("two")
+    model = ours("lightgbm", **{name: "cuda"})
     with pytest.raises(
         RuntimeError,
         match=rf"^{name}='cuda' needs a LightGBM built with CUDA, which version {lightgbm.__version__} .*"
@@ -51,7 +51,7 @@ def test_cuda_that_is_built_is_asked_for_once(monkeypatch):
     asked = []
     monkeypatch.setattr(lightgbm, "Booster", lambda params, data: asked.append(params["device_type"]))
     for _ in range(2):
-        lightgbm_device.check_device("device", "cuda")
+        private.check_device("device", "cuda")
     assert asked == ["cuda"]
 
 
@@ -60,18 +60,18 @@ def test_an_error_of_the_device_is_lightgbms_to_tell(monkeypatch):
         raise LightGBMError("[CUDA] no CUDA-capable device is detected")
 
     monkeypatch.setattr(lightgbm, "Booster", booster)
-    lightgbm_device.check_device("device", "cuda")
+    private.check_device("device", "cuda")
 
 
 @pytest.mark.parametrize("device", [None, "cpu", "gpu"])
 def test_other_devices_are_not_asked_for(built_without, device):
-    lightgbm_device.check_device("device_type", device)
+    private.check_device("device_type", device)
     assert built_without == []
 
 
 def test_lightgbm_still_words_it_so():
     # the one sentence of LightGBM that `_has_cuda` goes by
-    table = make_table(0)
+    table = rows("two")
     try:
         LGBMClassifier(device_type="cuda", n_estimators=1, verbose=-1).fit(table.X, table.y)
     except LightGBMError as error:
@@ -80,4 +80,4 @@ def test_lightgbm_still_words_it_so():
         works = False
     else:
         works = True
-    assert lightgbm_device._has_cuda() == works
+    assert private._has_cuda() == works
