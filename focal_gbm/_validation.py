@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -44,13 +43,6 @@ def as_column(values: Any) -> NDArray[Any]:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def as_table(X: Any) -> Any:
-    """Return a polars LazyFrame collected and a RecordBatch as a pyarrow Table, all else as it came."""
-    if type(X).__module__.startswith("pyarrow") and type(X).__name__ == "RecordBatch":
-        return import_module("pyarrow").Table.from_batches([X])
-    return X.collect() if type(X).__name__ == "LazyFrame" else X
-
-
 #: How arrays and tables on a CUDA device come to the CPU, by package. NumPy refuses to do it by itself.
 _TO_CPU = {"cudf": "to_pandas", "cupy": "get", "numba": "copy_to_host"}
 
@@ -62,9 +54,6 @@ def on_cpu(array: Any) -> Any:
 
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
-
-#: The focusing parameter of all rows, or of the rows of each class.
-Gamma: TypeAlias = float | tuple[float, ...]
 
 #: The kernels form gamma**2 in float32, whose largest number is 3.4e38.
 MAX_GAMMA = 1e15
@@ -81,16 +70,6 @@ def check_gamma(gamma: object, name: str = "gamma") -> float:
     if not 0.0 <= value <= MAX_GAMMA:
         raise ValueError(f"{name} must be a finite number >= 0 (and <= {MAX_GAMMA:g}), got {gamma!r}.")
     return value
-
-
-def check_gammas(gamma: Any, n_classes: int, name: str = "gamma") -> Gamma:
-    """Return one focusing parameter for all classes, or a tuple of one a class where they differ."""
-    if isinstance(gamma, str) or not (isinstance(gamma, Sequence) or np.ndim(gamma)):
-        return check_gamma(gamma, name)
-    if len(gamma) != n_classes:
-        raise ValueError(f"{name} must be a number or hold {n_classes} numbers, one a class, got {len(gamma)} of them.")
-    gammas = tuple(check_gamma(one, f"{name}[{i}]") for i, one in enumerate(gamma))
-    return gammas if len(set(gammas)) > 1 else gammas[0]
 
 
 def values_by_label(by_label: Mapping[Any, Any], classes: NDArray[Any], name: str, what: str) -> dict[Any, Any]:
@@ -184,12 +163,3 @@ def check_choice(value: object, choices: Sequence[str], name: str) -> str:
         expected = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {expected}, got {value!r}.")
     return value
-
-
-def per_evaluation_set(values: Sequence[Any] | None, n_sets: int, name: str) -> list[Any]:
-    """Return what a user gave for each evaluation set, None for each where nothing was given."""
-    if values is None:
-        return [None] * n_sets
-    if len(values) != n_sets:
-        raise ValueError(f"{name} must have one entry for each of {n_sets} evaluation sets, got {len(values)}.")
-    return list(values)
