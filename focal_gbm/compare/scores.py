@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score, log_loss, precision_recall_
 from focal_gbm.compare.columns import FloatArray
 
 
-class Metric(NamedTuple):
+@dataclass(frozen=True)
+class Metric:
     """A score: its name for people, its meaning, and whether more of it is better."""
 
     label: str
