@@ -75,6 +75,7 @@ def test_every_option_reaches_the_comparison(tmp_path):
     assert summary["table"]["features"] == ["amount [€]", "colour", "loss", "n", "span", "code"]
     assert summary["table"]["categorical"] == ["colour", "code"]
     assert (summary["protocol"]["splits_by"], summary["protocol"]["splits"]) == ("time and group", 9)
+    assert summary["protocol"]["alpha"] == [None, 0.25]
     assert list(summary["verdict"]["lightgbm"]["words"]) == ["cost", "log_loss"]
     assert {"amount_top_20", "recall_top_5%", "recall_at_0.5"} < set(summary["metrics"])
     assert "focal γ=1, α 0.25" in summary["libraries"]["lightgbm"]["contestants"]

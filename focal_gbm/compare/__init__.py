@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Comparison", "Protocol", "Reading", "Roles", "TableError", "compare", "json_schema", "read_frame", "summarise",
+    "Comparison", "Protocol", "Reading", "Roles", "TableError", "compare", "json_schema", "read_frame",
+    "summarise",
 ]  # fmt: skip
 
 _OF_TABLE = ("name", "positive", "drop", "keep", "max_rows")
