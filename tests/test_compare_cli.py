@@ -131,9 +131,9 @@ def test_a_terminal_that_lacks_a_character_gets_another(encoding):
     assert err == b""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="focal_gbm_plain")
     entry.never_fail(stream)
-    stream.write("γ=1 α ±0.2 − ≥ ↑ • x … 字")
+    stream.write("γ=1 α ±0.2 − ≥ ↑ • 5\u00a0% … 字")
     stream.seek(0)
-    assert stream.read() == "gamma=1 alpha +-0.2 - >= ^ * x ... ?"
+    assert stream.read() == "gamma=1 alpha +-0.2 - >= ^ * 5 % ... ?"
 
 
 def test_a_reader_that_goes_away_leaves_the_page(tmp_path):

@@ -20,6 +20,9 @@ class Metric:
     meaning: str
 
 
+#: A blank that keeps a number and its unit on one line.
+NO_BREAK = "\u00a0"
+
 _METRICS = {
     "cost": Metric(
         "cost per row", False, "if a row is called positive where that is the cheaper call on average"
@@ -55,7 +58,7 @@ def metrics(
     """
     found = {name: _METRICS[name] for name in _METRICS if has_costs or name != "cost"}
     for rows in top:
-        of = f"top {rows.replace('%', ' %')}"
+        of = f"top {rows.replace('%', NO_BREAK + '%')}"
         what = {
             "precision": "of the rows",
             "recall": "of all positives",
