@@ -13,7 +13,7 @@ _LIBRARIES = ("typer", "rich", "jinja2", "matplotlib", "pandas", "pyarrow")
 #: What is printed in place of characters that a terminal's encoding lacks.
 _PLAIN = {
     "γ": "gamma", "α": "alpha", "η": "eta", "±": "+-", "−": "-", "≥": ">=", "↑": "^", "↓": "v", "•": "*",
-    "“": '"', "”": '"', "…": "...",
+    "“": '"', "”": '"', "…": "...", "\u00a0": " ",
 }  # fmt: skip
 
 

@@ -15,7 +15,9 @@ import typer
 if TYPE_CHECKING:
     from focal_gbm.compare import Comparison
 
-app = typer.Typer(help="Focal loss for XGBoost and LightGBM.", add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Focal loss for XGBoost and LightGBM.", add_completion=False, pretty_exceptions_enable=False
+)
 
 #: Where nobody watches, lines are wide enough for the tables.
 _WIDTH = 130
@@ -105,7 +107,9 @@ def compare(
     _report(comparison, html, as_json)
 
 
-def _compare(data: Path | None, target: str | None, apart: dict[str, Any], options: dict[str, Any]) -> Comparison:
+def _compare(
+    data: Path | None, target: str | None, apart: dict[str, Any], options: dict[str, Any]
+) -> Comparison:
     from focal_gbm.compare import compare, read_frame
     from focal_gbm.compare.table import embedded_frame
 
@@ -140,15 +144,19 @@ def _report(comparison: Comparison, html: Path | None, as_json: bool) -> None:
     """Write the page, then print: where printing fails, the page is there."""
     from rich.console import Console
 
+    from focal_gbm.compare import summarise
     from focal_gbm.compare.terminal import show
 
     if html is not None:
-        html.write_text(comparison.to_html(), encoding="utf-8")
+        from focal_gbm.compare.page import render
+
+        html.write_text(render(comparison), encoding="utf-8")
         typer.echo(f"The page with pictures is {html}.", err=True)
+    summary = summarise(comparison)
     if as_json:
-        typer.echo(json.dumps(comparison.to_dict(), indent=1, allow_nan=False))  # ASCII, which every stream takes
+        typer.echo(json.dumps(summary, indent=1, allow_nan=False))  # ASCII, which every stream takes
     else:
-        show(comparison.to_dict(), Console(width=None if sys.stdout.isatty() else _WIDTH))
+        show(summary, Console(width=None if sys.stdout.isatty() else _WIDTH))
 
 
 def _number_or_text(text: str) -> float | str:

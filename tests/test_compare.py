@@ -12,8 +12,9 @@ import pytest
 from sklearn.model_selection import PredefinedSplit
 
 import focal_gbm
-from focal_gbm.compare import Protocol, Roles, compare, json_schema
+from focal_gbm.compare import Protocol, Roles, compare, json_schema, summarise
 from focal_gbm.compare.contestants import CHOSEN, LOG_LOSS, PRUDENT, SHIFTED, WEIGHTS, Contestant, fit
+from focal_gbm.compare.page import render
 from focal_gbm.compare.splits import splits
 from focal_gbm.compare.table import prepare
 from focal_gbm.early_stopping import EarlyStoppingClassifier
@@ -218,7 +219,7 @@ def test_the_summary_is_json_as_published(comparison):
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     for one in (comparison, *others):
-        summary = one.to_dict()
+        summary = summarise(one)
         again = json.loads(json.dumps(summary, allow_nan=False))
         assert again == summary
         jsonschema.validate(again, schema)
@@ -239,7 +240,7 @@ def test_the_summary_is_json_as_published(comparison):
 
 
 def test_the_page_stands_alone(comparison):
-    text = comparison.to_html()
+    text = render(comparison)
     assert not re.search(r"(?:src|href|data)=\"(?!#)|url\(http|@import", text)  # loads nothing
     assert "made &lt;b&gt;up" in text
     assert "<b>up" not in text

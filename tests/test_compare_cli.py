@@ -75,6 +75,7 @@ def test_every_option_reaches_the_comparison(tmp_path):
     assert summary["table"]["features"] == ["amount [€]", "colour", "loss", "n", "span", "code"]
     assert summary["table"]["categorical"] == ["colour", "code"]
     assert (summary["protocol"]["splits_by"], summary["protocol"]["splits"]) == ("time and group", 9)
+    assert summary["protocol"]["alpha"] == [None, 0.25]
     assert list(summary["verdict"]["lightgbm"]["words"]) == ["cost", "log_loss"]
     assert {"amount_top_20", "recall_top_5%", "recall_at_0.5"} < set(summary["metrics"])
     assert "focal γ=1, α 0.25" in summary["libraries"]["lightgbm"]["contestants"]
@@ -128,9 +129,9 @@ def test_a_terminal_that_lacks_a_character_gets_another(encoding):
     assert err == b""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="focal_gbm_plain")
     entry.never_fail(stream)
-    stream.write("γ=1 α ±0.2 − ≥ ↑ • x … 字")
+    stream.write("γ=1 α ±0.2 − ≥ ↑ • 5\u00a0% … 字")
     stream.seek(0)
-    assert stream.read() == "gamma=1 alpha +-0.2 - >= ^ * x ... ?"
+    assert stream.read() == "gamma=1 alpha +-0.2 - >= ^ * 5 % ... ?"
 
 
 def test_a_reader_that_goes_away_leaves_the_page(tmp_path):

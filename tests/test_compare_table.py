@@ -119,20 +119,15 @@ def test_ids_by_their_name_and_columns_of_one_value():
 # The target
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
+def test_the_rarer_label_of_any_type_is_looked_for():
+    for labels in (
         [0, 0, 1], [0.0, 0.0, 1.0], [False, False, True], [7, 7, -3], ["no", " no ", "yes"],
-        pd.Categorical(["b", "b", "a"]), pd.array([1, 1, 2], dtype="Int64"), ["10", "10", "9"],
-    ],
-)  # fmt: skip
-def test_the_rarer_label_of_any_type_is_looked_for(labels):
-    y, known, note = read_target(pd.Series(labels, name="y"))
-    assert y.tolist() == [0, 0, 1]
-    assert "(1 of 3 rows, 33.33%): the rarer one" in note
-    y, other, _ = read_target(pd.Series(labels, name="y"), positive=known[0])
-    assert y.tolist() == [1, 1, 0]
-    assert other == known[::-1]
+        ["10", "10", "9"],        pd.Categorical(["b", "b", "a"]), pd.array([1, 1, 2], dtype="Int64"),
+    ):  # fmt: skip
+        y, known, note = read_target(pd.Series(labels, name="y"))
+        assert (y.tolist(), "(1 of 3 rows, 33.33%): the rarer one" in note) == ([0, 0, 1], True)
+        y, other, _ = read_target(pd.Series(labels, name="y"), positive=known[0])
+        assert (y.tolist(), other) == ([1, 1, 0], known[::-1])
 
 
 def test_one_of_many_classes_against_the_rest():

@@ -1,6 +1,7 @@
 """Would focal loss help on this table? Log loss, class weights and focal loss, compared.
 
-What ``focal-gbm compare`` runs, from Python.
+What ``focal-gbm compare`` runs, from Python. `summarise` makes plain data of a result, as ``--json`` prints
+it, and `focal_gbm.compare.page.render` the page of ``--html``.
 
 Examples
 --------
@@ -25,13 +26,16 @@ from focal_gbm.compare.comparison import Comparison, run
 from focal_gbm.compare.contestants import Protocol
 from focal_gbm.compare.errors import TableError, nearest
 from focal_gbm.compare.read import read_frame
-from focal_gbm.compare.summary import json_schema
+from focal_gbm.compare.summary import json_schema, summarise
 from focal_gbm.compare.table import Roles, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "Protocol", "Reading", "Roles", "TableError", "compare", "json_schema", "read_frame"]
+__all__ = [
+    "Comparison", "Protocol", "Reading", "Roles", "TableError", "compare", "json_schema", "read_frame",
+    "summarise",
+]  # fmt: skip
 
 _OF_TABLE = ("name", "positive", "drop", "keep", "max_rows")
 

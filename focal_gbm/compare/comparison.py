@@ -157,18 +157,6 @@ class Comparison:
             f"model = EarlyStoppingClassifier(model, rounds={self.protocol.patience}).fit(X, y{weight})"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison in lists, dicts, numbers and text, as `json_schema` describes it."""
-        from focal_gbm.compare.summary import summarise
-
-        return summarise(self)
-
-    def to_html(self) -> str:
-        """Return the comparison as a page with pictures that loads nothing else."""
-        from focal_gbm.compare.page import render
-
-        return render(self)
-
     def __str__(self) -> str:
         return "\n".join(self.verdict(library).sentence for library in self.protocol.libraries)
 

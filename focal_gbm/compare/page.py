@@ -6,7 +6,7 @@ Each picture is narrow enough to be read on a phone; the page sets them side by 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
@@ -14,11 +14,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from focal_gbm.compare.comparison import Comparison
 from focal_gbm.compare.contestants import CHOSEN, LIBRARIES, LOG_LOSS
 from focal_gbm.compare.summary import EFFORT, FOOTNOTE, number, summarise
-
-if TYPE_CHECKING:
-    from focal_gbm.compare.comparison import Comparison
 
 #: Of Okabe and Ito's palette, told apart by colour-blind people; markers tell libraries apart in print, too.
 _STYLES: dict[str, dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,17 @@ from sklearn.metrics import average_precision_score, log_loss, precision_recall_
 from focal_gbm.compare.columns import FloatArray
 
 
-class Metric(NamedTuple):
+@dataclass(frozen=True)
+class Metric:
     """A score: its name for people, its meaning, and whether more of it is better."""
 
     label: str
     higher_is_better: bool
     meaning: str
 
+
+#: A blank that keeps a number and its unit on one line.
+NO_BREAK = "\u00a0"
 
 _METRICS = {
     "cost": Metric("cost per row", False, "if a row is called positive where that is the cheaper call on average"),
@@ -52,7 +56,7 @@ def metrics(
     """
     found = {name: _METRICS[name] for name in _METRICS if has_costs or name != "cost"}
     for rows in top:
-        of = f"top {rows.replace('%', ' %')}"
+        of = f"top {rows.replace('%', NO_BREAK + '%')}"
         what = {
             "precision": "of the rows",
             "recall": "of all positives",

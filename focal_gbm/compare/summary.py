@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.metadata import version
+from importlib import import_module
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-import focal_gbm
+from focal_gbm.compare.comparison import Comparison
 from focal_gbm.compare.contestants import LIBRARIES, LOG_LOSS
-
-if TYPE_CHECKING:
-    from focal_gbm.compare.comparison import Comparison
 
 #: Of the keys of the JSON. The first number is raised when a key goes or means something else, the second
 #: when one is added.
@@ -42,11 +39,11 @@ _HOW = (
     "; at most {rounds} rounds at learning rate {learning_rate:g}, stopped after {patience} without a better "
     "log loss on the rows set aside; {seconds:.0f} seconds"
 )
-_PACKAGES = ("numpy", "pandas", "scikit-learn", "xgboost", "lightgbm")
+_PACKAGES = ("focal_gbm", "numpy", "pandas", "sklearn", "xgboost", "lightgbm")
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of `Comparison.to_dict` and of ``focal-gbm compare --json``."""
+    """Return the JSON schema of `summarise` and of ``focal-gbm compare --json``."""
     text = files("focal_gbm.compare").joinpath("schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
@@ -72,7 +69,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
     }  # fmt: skip
     decisive = {name: comparison.metrics[name] for name in comparison.decisive}
     kinds = dict(zip(table.columns, table.X.dtypes, strict=True))
-    of_each = {library: comparison.verdict(library)._asdict() for library in protocol.libraries}
+    of_each = {library: vars(comparison.verdict(library)) for library in protocol.libraries}
     words = {
         library: {metric: word or None for metric, word in one["words"].items()} for library, one in of_each.items()
     }
@@ -90,7 +87,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
         "protocol": {name: list(one) if isinstance(one, tuple) else one for name, one in how.items()},
         "how": _WAYS[str(how["splits_by"])].format(**how) + _HOW.format(**how),
         "metrics": {
-            name: {**one._asdict(), "decides": name in decisive}
+            name: {**vars(one), "decides": name in decisive}
             for name, one in {**decisive, **comparison.metrics}.items()
         },
         "libraries": {
@@ -103,7 +100,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
             for library in protocol.libraries
         },
         "notes": list(comparison.notes),
-        "versions": {"focal_gbm": focal_gbm.__version__, **{one: version(one) for one in _PACKAGES}},
+        "versions": {one: import_module(one).__version__ for one in _PACKAGES},
     }  # fmt: skip
 
 

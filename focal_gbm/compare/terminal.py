@@ -25,7 +25,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
     Parameters
     ----------
     summary : dict
-        From `Comparison.to_dict`.
+        From `summarise`.
     console : rich.console.Console
     """
     about = summary["table"]

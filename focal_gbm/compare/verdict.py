@@ -6,6 +6,7 @@ A word and the interval beside it come from one test with one adjustment, everyw
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +99,8 @@ def _word(low: float, high: float, margin: float) -> str:
     return "better" if low > 0 else "worse" if high < 0 else ""
 
 
-class Verdict(NamedTuple):
+@dataclass(frozen=True)
+class Verdict:
     """The answer for one library.
 
     Attributes
