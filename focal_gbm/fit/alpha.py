@@ -49,7 +49,7 @@ def in_order_of(alpha: Any, classes: NDArray[Any], name: str = "focal_alpha") ->
 
 
 def checked(alpha: Any, classes: NDArray[Any], name: str) -> Any:
-    """Return weights by label in the order of `classes`, all else as it came, if it can be an α of these classes.
+    """Return weights by label in the order of `classes`, all else as it came, if it can be their α.
 
     Raises
     ------

@@ -95,7 +95,8 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
     labels = np.asarray(column_or_1d(labels, warn=True))
     given: Any = labels
     if np.ma.isMaskedArray(y):
-        given = np.where(np.ma.getmaskarray(y).ravel(), None, labels)
+        given = labels.astype(object)
+        given[np.ma.getmaskarray(y).ravel()] = None
     elif isinstance(y, list | tuple) and labels.dtype.kind in "US":
         given = np.array(y, dtype=object)  # a NaN among texts has become a text
     if given.dtype == object:

@@ -50,7 +50,8 @@ class FocalObjective:
     def __post_init__(self) -> None:
         if not hasattr(self.loss, "margin_loss"):
             raise TypeError(
-                f"loss must be a BinaryFocalLoss, MulticlassFocalLoss or MultilabelFocalLoss, got {self.loss!r}."
+                "loss must be a BinaryFocalLoss, MulticlassFocalLoss or MultilabelFocalLoss, "
+                f"got {self.loss!r}."
             )
         if not (isinstance(self.scale, Real) and 0.0 < self.scale < np.inf):
             raise ValueError(f"scale must be a finite number > 0, got {self.scale!r}.")

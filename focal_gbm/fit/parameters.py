@@ -30,9 +30,9 @@ def refuse_unknown(model: Any) -> None:
 def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> None:
     """Warn that the library's own class weights mean something else here than in the library."""
     warn_user(
-        f"{name}={by_label(value)!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, which "
-        f"stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
-        "this is what you want, without this warning."
+        f"{name}={by_label(value)!r} moves the decisions of {type(model).__name__}.predict, not its "
+        "probabilities, which stay true; in the library's own class it moves both. Write it as "
+        f"focal_alpha={weights!r} to say that this is what you want, without this warning."
     )
 
 
@@ -45,6 +45,6 @@ def warn_of_no_split(parameters: str) -> None:
         Those of the library that keep it from splitting.
     """
     warn_user(
-        f"The model grew no split in any tree: every row gets the base rate. Lower {parameters}, or lower γ, with "
-        "which Hessians become small; or else no feature tells the classes apart."
+        f"The model grew no split in any tree: every row gets the base rate. Lower {parameters}, or lower γ: "
+        "Hessians are small where it is large. Or else no feature tells the classes apart."
     )

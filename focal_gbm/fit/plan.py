@@ -28,7 +28,8 @@ class Plan(NamedTuple):
 
     loss: Any
     start: FloatArray  #: log-odds of the base rates, one per column of the raw predictions
-    scale: float  #: multiplies the loss, so that min_child_weight and reg_lambda mean what they mean for the log loss
+    #: multiplies the loss, so that min_child_weight and reg_lambda mean what they mean for the log loss
+    scale: float
 
 
 def is_log_loss(gamma: Any, alpha: Any, margin_loss: MarginLoss | None) -> bool:

@@ -1,9 +1,9 @@
-"""A fit with LightGBM: the objective with its start inside, and the booster that says both when it is written.
+"""A fit with LightGBM: the objective with its start inside, and the booster that writes both.
 
-LightGBM takes no gradients beside an objective of its own, so that the objective is a callable. Its start is an
-offset inside the objective (no `init_score` that an evaluation set could lack) and goes into the leaves of the
-first trees when the model is written, together with the name of LightGBM's own objective: what `lightgbm.train`
-returns is an ordinary logistic model.
+LightGBM takes no gradients beside an objective of its own, so that the objective is a callable. Its start is
+an offset inside the objective (no `init_score` that an evaluation set could lack) and goes into the leaves of
+the first trees when the model is written, together with the name of LightGBM's own objective: what
+`lightgbm.train` returns is an ordinary logistic model.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Boosting:
         )
 
     def complete(self, env: Any) -> None:
-        """Make the booster in training write complete models; LightGBM calls this callback before every round."""
+        """Make the booster in training write complete models: a callback before every round."""
         if env.iteration == env.begin_iteration:
             n_threads = given_number(env.params, THREADS)[1]
             self._n_threads = None if n_threads is None else int(n_threads)
@@ -135,8 +135,8 @@ class Boosting:
 def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
     """Let a booster in training write complete models, until it becomes one itself.
 
-    At the end `lightgbm.train` reads what the booster writes into the same booster. Functions defined here cannot
-    be pickled: a booster in training that is pickled says so instead of being completed twice.
+    At the end `lightgbm.train` reads what the booster writes into the same booster. Functions defined here
+    cannot be pickled: a booster in training that is pickled says so instead of being completed twice.
     """
     own = lightgbm.Booster
     n_classes = boosting.n_classes
@@ -189,8 +189,8 @@ def train(
     Parameters
     ----------
     params : dict
-        LightGBM's. The objective is "binary" by default, "multiclass" with ``num_class``; metrics are computed
-        on probabilities.
+        LightGBM's. The objective is "binary" by default, "multiclass" with ``num_class``; metrics are
+        computed on probabilities.
     train_set : lightgbm.Dataset
         With labels 0 to K-1.
     num_boost_round : int, default=100
@@ -242,8 +242,8 @@ def train(
         raise ValueError("keep_training_booster must be False: only a booster that is done has its start.")
     if is_dart(params) and any(one is train_set for one in valid_sets or ()):
         raise ValueError(
-            "valid_sets must not hold train_set with boosting='dart': LightGBM drops trees of the model when a "
-            "custom metric asks for its predictions. Give a Dataset of its own with the same rows."
+            "valid_sets must not hold train_set with boosting='dart': LightGBM drops trees of the model when "
+            "a custom metric asks for its predictions. Give a Dataset of its own with the same rows."
         )
     boosting = Boosting(n_classes, gamma, alpha, margin_loss, params)
     asked = [*as_list(given(params, METRIC, default_metric(n_classes))[1]), *as_list(feval)]

@@ -30,14 +30,14 @@ from focal_gbm.losses import MarginLoss
 class FocalLGBMClassifier(LGBMClassifier):
     """LGBMClassifier trained with focal loss.
 
-    The model is LightGBM's own logistic model: `predict_proba`, early stopping, saved boosters and SHAP values are
-    LightGBM's, and right.
+    The model is LightGBM's own logistic model: `predict_proba`, early stopping, saved boosters and SHAP
+    values are LightGBM's, and right.
 
     Parameters
     ----------
     focal_gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
-        LightGBM's own objective trains; 2 is the published value.
+        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss,
+        which LightGBM's own objective trains; 2 is the published value.
     focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
         Class weights α. They move the decision of `predict`, not the probabilities.
 
@@ -45,7 +45,8 @@ class FocalLGBMClassifier(LGBMClassifier):
         - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
         - ``"balanced"``: inverse class frequency, n / (K n_k).
         - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
-        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
+        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of
+          ``classes_``.
 
         Class counts are sums of `sample_weight`. Without `focal_alpha`, LightGBM's `class_weight`,
         `is_unbalance` or `scale_pos_weight` is honoured as class weights; two of them are refused.
@@ -53,8 +54,8 @@ class FocalLGBMClassifier(LGBMClassifier):
         Another loss in the place of the focal loss of `focal_gamma`, which is then left at its default:
         `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of your own.
     **kwargs
-        All parameters of `lightgbm.LGBMClassifier`, unchanged. ``boosting_type="rf"`` takes no custom objective
-        and is refused for γ > 0.
+        All parameters of `lightgbm.LGBMClassifier`, unchanged. ``boosting_type="rf"`` takes no custom
+        objective and is refused for γ > 0.
 
     Attributes
     ----------
@@ -158,8 +159,8 @@ class FocalLGBMClassifier(LGBMClassifier):
             A weight of k is k copies of the row: in the loss, the start, α and the metrics.
         init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_init_score, \
 eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, eval_y
-            As in `LGBMClassifier.fit`. `init_score` is in log-odds; it replaces the start and is not stored in the
-            model, as in LightGBM.
+            As in `LGBMClassifier.fit`. `init_score` is in log-odds; it replaces the start and is not stored
+            in the model, as in LightGBM.
 
         Returns
         -------
@@ -173,8 +174,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         classes, codes = self._encode(y)
         if codes.ndim == 2:
             raise ValueError(
-                f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model of "
-                f"many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
+                f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model "
+                f"of many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
             )
         if eval_set is not None:
             pairs = [eval_set] if isinstance(eval_set, tuple) else eval_set

@@ -10,15 +10,16 @@ _SCORES = re.compile(r"^(leaf_value|leaf_const|internal_value)=(.+)$", re.MULTIL
 
 
 def complete(text: str, start: Sequence[float], objective: str) -> str:
-    """Return the text of the same model with `start` added to its raw predictions and `objective` as its link.
+    """Return the text of the same model with `start` added to its raw predictions and `objective` as its
+    link.
 
     Parameters
     ----------
     text : str
         A model as `Booster.model_to_string` writes it, from its first round on.
     start : sequence of float
-        One per tree of a round. They go into the trees of the first round, so that a slice of the first rounds
-        has them, too.
+        One per tree of a round. They go into the trees of the first round, so that a slice of the first
+        rounds has them, too.
     objective : str
         As LightGBM writes it, for example ``"binary sigmoid:1"``.
     """
@@ -41,8 +42,8 @@ def complete(text: str, start: Sequence[float], objective: str) -> str:
 
 def _raised(tree: str, constant: float) -> str:
     def add(line: re.Match[str]) -> str:
-        # repr: the shortest text that reads back as the same double. A malformed number would abort the process
-        # that loads the model.
+        # repr: the shortest text that reads back as the same double. A malformed number would abort the
+        # process that loads the model.
         return f"{line[1]}=" + " ".join(repr(float(value) + constant) for value in line[2].split())
 
     # as in LightGBM's own first trees: `Booster.refit` shrinks what it writes into the leaves

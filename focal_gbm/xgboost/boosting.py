@@ -35,9 +35,9 @@ ATTRIBUTE = "focal_gbm"
 #: XGBoost's objectives whose raw predictions are log-odds.
 OBJECTIVES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softmax")
 
-#: Rows up to which XGBoost's sums of gradients, which it keeps as float32, are exact in float64 where their last bits
-#: are zero: the product with a whole weight up to 2^_SPARE_BITS is then exact as well, and a weight of k is k copies
-#: of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
+#: Rows up to which XGBoost's sums of gradients, which it keeps as float32, are exact in float64 where their
+#: last bits are zero: the product with a whole weight up to 2^_SPARE_BITS is then exact as well, and a weight
+#: of k is k copies of the row to the last bit of the model. scikit-learn checks that on 15 rows, to 1e-7.
 _EXACT_ROWS = 1024
 _SPARE_BITS = 3
 
@@ -52,8 +52,8 @@ class FocalBoosting(TrainingCallback):
     """Boost with focal loss in the place of XGBoost's own logistic or softmax loss.
 
     It works in ``xgboost.train``, ``xgboost.cv``, ``xgboost.dask.train`` and in a plain
-    ``XGBClassifier(callbacks=[FocalBoosting()])``, with two classes, many classes and many labels. The model is
-    XGBoost's own logistic model: predictions are probabilities, metrics and early stopping are XGBoost's.
+    ``XGBClassifier(callbacks=[FocalBoosting()])``, with two classes, many classes and many labels. The model
+    is XGBoost's own logistic model: predictions are probabilities, metrics and early stopping are XGBoost's.
     After early stopping the booster ends at its best round.
 
     Parameters
@@ -65,8 +65,8 @@ class FocalBoosting(TrainingCallback):
     margin_loss : None or MarginLoss, default=None
         Another loss in the place of the focal loss of `gamma`, which is then left at its default.
     rows : CuPy array of shape (n_samples, n_features), default=None
-        The rows trained on where they lie on a CUDA device, in the order of the `DMatrix`: predictions of them
-        then stay there. `FocalXGBClassifier` gives them itself.
+        The rows trained on where they lie on a CUDA device, in the order of the `DMatrix`: predictions of
+        them then stay there. `FocalXGBClassifier` gives them itself.
     missing : float, default=nan
         The value in `rows` that stands for a missing one.
 
@@ -218,14 +218,13 @@ class _Rounds:
         counts = collective.allreduce(np.resize(counts, shape).ravel(), collective.Op.SUM).reshape(shape)
         self.can_learn = bool(np.count_nonzero(counts, axis=-1).max() > 1)
         plan = plan_of(kind, counts, boosting.gamma, boosting.alpha, boosting.margin_loss, LEAST_SHARE)
-        has_start = (
-            learner["learner_model_param"].get("boost_from_average", "1") == "0"
-        )  # the user's base_score
-        if booster.num_boosted_rounds() == 0 and not has_start:
+        # false where the user gave a base_score
+        estimates_start = learner["learner_model_param"].get("boost_from_average", "1") != "0"
+        if booster.num_boosted_rounds() == 0 and estimates_start:
             if plan.start.size > 1 and not STARTS_EACH_CLASS:
                 raise ValueError(
-                    f"Many classes and many labels need XGBoost 3.1 or later, which can start each at its own base "
-                    f"rate, got version {xgboost.__version__}."
+                    "Many classes and many labels need XGBoost 3.1 or later, which can start each at its own "
+                    f"base rate, got version {xgboost.__version__}."
                 )
             start = plan.start if kind == "multiclass" else expit(plan.start)
             booster.set_param("base_score", start.tolist() if len(start) > 1 else float(start[0]))
@@ -246,10 +245,10 @@ class _Rounds:
                 self._predictions = KeptPredictions(self._kernel.cuda, boosting.rows, boosting.missing)
             elif self._kernel is not None:
                 warn_user(
-                    f"device={parameters['device']!r}: predictions go through main memory in every round, which "
-                    "takes several times as long as the round itself with many rows. They stay on the device for "
-                    "trees of booster='gbtree' where the rows are there: FocalXGBClassifier uploads tables of "
-                    "numbers, and FocalBoosting takes them as rows=."
+                    f"device={parameters['device']!r}: predictions go through main memory in every round, "
+                    "which takes several times as long as the round itself with many rows. They stay on the "
+                    "device for trees of booster='gbtree' where the rows are there: FocalXGBClassifier "
+                    "uploads tables of numbers, and FocalBoosting takes them as rows=."
                 )
         if self._kernel is None:
             threads = Threads(FocalXGBObjective.shared_object, int(parameters["nthread"]))
@@ -275,8 +274,8 @@ def _problem(learner: dict[str, Any]) -> tuple[str, int]:
     objective, shape = learner["objective"]["name"], learner["learner_model_param"]
     if objective not in OBJECTIVES:
         raise ValueError(
-            f"objective must be one of {', '.join(OBJECTIVES)} with FocalBoosting, which boosts log-odds, got "
-            f"{objective!r}."
+            f"objective must be one of {', '.join(OBJECTIVES)} with FocalBoosting, which boosts log-odds, "
+            f"got {objective!r}."
         )
     if objective.startswith("multi"):
         return "multiclass", int(shape["num_class"])

@@ -34,8 +34,9 @@ class FocalXGBClassifier(OnDevice, XGBClassifier):
     Parameters
     ----------
     focal_gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
-        XGBoost's own objective trains; 2 is the published value. (`gamma` remains XGBoost's minimum split loss.)
+        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss,
+        which XGBoost's own objective trains; 2 is the published value. (`gamma` remains XGBoost's minimum
+        split loss.)
     focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
         Class weights α. They move the decision of `predict`, not the probabilities.
 
@@ -43,7 +44,8 @@ class FocalXGBClassifier(OnDevice, XGBClassifier):
         - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
         - ``"balanced"``: inverse class frequency, n / (K n_k).
         - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
-        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
+        - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of
+          ``classes_``.
 
         Class counts are sums of `sample_weight`. For many labels one α serves all. Without `focal_alpha`,
         `scale_pos_weight` is honoured as the weights (1, scale_pos_weight); both together are refused.
@@ -263,7 +265,8 @@ feature_weights
             self.get_booster().attr(ATTRIBUTE) or "{}"
         ):
             raise TypeError(
-                f"Class labels must be strings, numbers or booleans to be saved, got {self._labels.tolist()!r}."
+                "Class labels must be strings, numbers or booleans to be saved, "
+                f"got {self._labels.tolist()!r}."
             )
         super().save_model(fname)
 

@@ -1,4 +1,5 @@
-"""Class weights α: from what a user writes to one weight per class; they move decisions and not probabilities."""
+"""Class weights α: from what a user writes to one weight per class; they move decisions and not
+probabilities."""
 
 from inspect import signature
 

@@ -1,4 +1,5 @@
-"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies of estimators stay ours."""
+"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies of estimators
+stay ours."""
 
 import copy
 import gc
