@@ -6,7 +6,6 @@ import pickle
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 
 import lightgbm
 import numpy as np
@@ -16,6 +15,7 @@ import xgboost
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.xgboost import FocalBoosting
@@ -43,12 +43,12 @@ LIBRARIES = {
     "lightgbm": (DaskFocalLGBMClassifier, FocalLGBMClassifier, DaskLGBMClassifier, LGB),
 }
 PARTITIONS = ("random", "sorted", "one class per worker")
-TABLES, COLUMNS = ("frame", "array"), ("series", "array")
-MIXES = [*product(TABLES, COLUMNS, ("series", "array", "frame", "column")), ("frame", "frame", "array")]
 
 
 def small_cluster(n_workers):
-    return distributed.LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1")
+    return distributed.LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -340,60 +340,4 @@ def test_a_killed_worker_ends_the_fit(classes, tmp_path):
         error = fitted.exception(timeout=60)
     assert isinstance(error, (xgboost.core.XGBoostError, lightgbm.basic.LightGBMError, ValueError))
     with pytest.raises(NotFittedError):
-        model.predict(None)
-
-
-# Every mix of frames, series and arrays, for rows, labels, weights and scores
-
-
-@pytest.fixture(scope="module")
-def one_worker():
-    """One worker, on which LightGBM's metrics are of all rows: the current client from here on."""
-    with small_cluster(1) as cluster, distributed.Client(cluster):
-        yield
-
-
-def collection(values, kind, index=None):
-    """Return values as an array, or as a series or a frame, in two partitions."""
-    if kind in ("array", "column"):
-        return chunked(200, values[:, None] if kind == "column" else values)[0]
-    in_memory = pd.DataFrame if values.ndim == 2 or kind == "frame" else pd.Series
-    options = {"columns": [*"abcde"]} if values.ndim == 2 else {}
-    return dd.from_pandas(in_memory(values, index=index, **options), npartitions=2)
-
-
-@pytest.mark.parametrize("kinds", MIXES, ids="-".join)
-def test_mixes_of_rows_labels_and_weights(one_worker, classes, kinds):
-    distributed_class, local_class, _, params = classes
-    X, y, weight = (array[:400] for array in make_rows())
-    local = local_class(**params).fit(X, y, sample_weight=weight)
-    dX, dy, dw = (collection(v, k) for v, k in zip((X, y, weight), kinds, strict=True))
-    model = distributed_class(**params).fit(dX, dy, sample_weight=dw)
-    np.testing.assert_allclose(proba(model, dX), proba(local, X), atol=1e-6)
-    np.testing.assert_array_equal(model.predict(dX).compute(), local.predict(X))
-    assert model.score(dX, dy, dw) == pytest.approx(local.score(X, y, weight), rel=1e-9)
-
-
-@pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
-@pytest.mark.parametrize("kinds", [*product(TABLES, COLUMNS, COLUMNS)], ids="-".join)
-def test_mixes_of_evaluation_sets_and_scores(one_worker, classes, kinds):
-    """The scores of an evaluation set may have an index of their own."""
-    distributed_class, local_class, _, params = classes
-    own, of_set, weight_of_set = ("base_margin", "base_margin_eval_set", "sample_weight_eval_set")
-    if local_class is FocalLGBMClassifier:
-        own, of_set, weight_of_set = ("init_score", "eval_init_score", "eval_sample_weight")
-    X, y, weight = (array[:400] for array in make_rows())
-    V, v, score = X[::-1].copy(), y[::-1].copy(), np.random.default_rng(0).normal(size=400)
-    scores = {own: score, of_set: [score], weight_of_set: [weight]}
-    local = local_class(**params).fit(X, y, eval_set=[(V, v)], **scores)
-    dX, dV = (collection(one, kinds[0]) for one in (X, V))
-    dy, dv = (collection(one, kinds[1]) for one in (y, v))
-    scores = {own: collection(score, kinds[2]), weight_of_set: [collection(weight, kinds[2])]}
-    scores[of_set] = [collection(score, kinds[2], np.arange(1000, 1400))]
-    model = distributed_class(**params).fit(dX, dy, eval_set=[(dV, dv)], **scores)
-    logs = [m.evals_result_ if hasattr(m, "evals_result_") else m.evals_result() for m in (model, local)]
-    (ours,), (expected,) = (log.values() for log in logs)
-    assert [*ours] == [*expected]
-    for metric in ours:
-        np.testing.assert_allclose(ours[metric], expected[metric], rtol=1e-6)
-    np.testing.assert_allclose(proba(model, dX), proba(local, X), atol=1e-6)
+        check_is_fitted(model)

@@ -146,7 +146,8 @@ FUNCTION Exact difference(Exact a, Exact b) {
     return of_high;
 }
 
-FUNCTION float exp_of_exact(Exact x) { return exp_within(x.high) * (1 + x.low); }
+/* The rounding error of a number beyond LIMIT, where the exponential is held, can be of any size. */
+FUNCTION float exp_of_exact(Exact x) { return exp_within(x.high) * (1 + MIN(MAX(x.low, -1e-3f), 1e-3f)); }
 
 /* Many classes. What the tables of a loss come with, see tables.py. */
 typedef struct {

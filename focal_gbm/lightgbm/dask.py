@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -125,22 +126,25 @@ eval_X, eval_y, **kwargs
             arguments.update(eval_X=tuple(rows for rows, _ in pairs), eval_y=tuple(one for _, one in pairs))
         elif pairs:
             arguments.update(eval_set=pairs)
-        self._lgb_dask_fit(
-            model_factory=_OnWorker,
-            X=X,
-            y=y,
-            sample_weight=sample_weight,
-            init_score=init_score,
-            eval_names=eval_names,
-            eval_sample_weight=eval_sample_weight,
-            eval_init_score=eval_init_score,
-            eval_metric=eval_metric,
-            callbacks=callbacks,
-            classes=classes,
-            class_counts=counts,
-            **arguments,
-            **kwargs,
-        )
+        with warnings.catch_warnings():
+            if self.n_jobs is None:  # LightGBM warns of its own default
+                warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
+            self._lgb_dask_fit(
+                model_factory=_OnWorker,
+                X=X,
+                y=y,
+                sample_weight=sample_weight,
+                init_score=init_score,
+                eval_names=eval_names,
+                eval_sample_weight=eval_sample_weight,
+                eval_init_score=eval_init_score,
+                eval_metric=eval_metric,
+                callbacks=callbacks,
+                classes=classes,
+                class_counts=counts,
+                **arguments,
+                **kwargs,
+            )
         return self
 
     def _refuse_of_own_rows(self, callbacks: Any, eval_class_weight: Any) -> None:

@@ -211,6 +211,23 @@ def test_never_nan(data):
             assert ((gradient <= 0) == labels)[gradient != 0].all()
 
 
+@pytest.mark.parametrize("margin_loss", LOSSES, ids=repr)
+def test_scores_at_opposite_ends_of_the_range(margin_loss):
+    loss = make("many", margin_loss)
+    far = [
+        [0.0, 6143.0, 1e30],
+        [1e30, -1e30, 0.0],
+        [3e38, -3e38, 3e38],
+        [-200.0, 300.0, 300.0],
+        [90.0, 0.0, 0.0],
+    ]
+    for t in range(3):
+        gradient, hessian = compiled(loss, np.full(5, t))(np.array(far, np.float32))
+        assert (gradient[:, t] <= 0).all()
+        assert (hessian >= 0).all()
+        assert_allclose(gradient.sum(axis=1), 0.0, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["two", "many"])
 def test_where_there_is_no_table_numpy_computes_and_says_so_once(kind, monkeypatch):
     loss = make(kind, Focal(1e4))
