@@ -39,8 +39,9 @@ def stated(text):
     for pattern in WITH_NAME:
         yield from re.findall(pattern, text)
     for table in re.findall(r"(?m)^\|(?:[^\n]*\|\n)+(?:\|[^\n]*\|\n?)*", text):
-        head, *rest = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.strip().splitlines()]
-        column = [cell.lower() for cell in head].index("default") if "default" in [c.lower() for c in head] else None
+        lines = table.strip().splitlines()
+        head, *rest = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+        column = {cell.lower(): i for i, cell in enumerate(head)}.get("default")
         for row in rest:
             name = re.fullmatch(r"`(\w+)`", row[0])
             if column is not None and name and len(row) > column:
@@ -53,15 +54,18 @@ def stated(text):
 def test_pages(page):
     for name, value in stated(page.read_text(encoding="utf-8")):
         if name in OURS:
-            assert ast.literal_eval(value) == OURS[name], f"{page.name} says that {name} is {value} by default"
+            assert ast.literal_eval(value) == OURS[name], f"{name} by default, {page.name} says {value}"
 
 
 def test_some_page_states_each_of_the_estimators_defaults():
     """And the patterns find what they look for."""
     found = {name for page in PAGES for name, _ in stated(page.read_text(encoding="utf-8"))}
     assert {"focal_gamma", "focal_alpha", "margin_loss"} <= found
-    text = "## The γ\n\nThe default is 3.\n\nγ is 2 by default. The default γ of 1.5: `rounds=7`, the default.\n"
-    assert [*stated(text)] == [("focal_gamma", "2"), ("focal_gamma", "1.5"), ("focal_gamma", "3"), ("rounds", "7")]
+    text = (
+        "## The γ\n\nThe default is 3.\n\nγ is 2 by default. The default γ of 1.5: `rounds=7`, the default.\n"
+    )
+    values = [("focal_gamma", "2"), ("focal_gamma", "1.5"), ("focal_gamma", "3"), ("rounds", "7")]
+    assert [*stated(text)] == values
     table = "| Parameter | Default |\n|---|---|\n| `rounds` | 4 |\n"
     assert [*stated(table)] == [("rounds", "4")]
 
@@ -76,13 +80,14 @@ def public():
             yield f"{module}.{name}", getattr(import_module(module), name)
 
 
-@pytest.mark.parametrize(("name", "of"), [*public()], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "of"), [*public()], ids=lambda one: one if isinstance(one, str) else "")
 def test_docstrings(name, of):
     try:
         parameters = inspect.signature(of).parameters
     except (TypeError, ValueError):
         pytest.skip("no signature")
-    section = re.split(r"\n\s*(?:Returns|Attributes|Notes|Raises|Examples)\n\s*---", inspect.getdoc(of) or "")[0]
+    documented = inspect.getdoc(of) or ""
+    section = re.split(r"\n\s*(?:Returns|Attributes|Notes|Raises|Examples)\n\s*---", documented)[0]
     for names, default in re.findall(r"(?m)^(\w[\w, ]*) : .*?\bdefault=(.+?)\s*$", section):
         for each in names.split(", "):
             if each in parameters:

@@ -65,22 +65,18 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
 
 
-def encode_sets(
-    sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]
-) -> list[tuple[Any, NDArray[Any]]]:
-    """Return evaluation sets with codes for labels, `codes` themselves where a set has the very `y`.
+def encode_evaluated(labels: Any, i: int, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the codes of an evaluation set, `codes` themselves where it has the very `y` of the training set.
 
     Parameters
     ----------
-    sets : sequence of (rows, labels)
+    labels : array-like
+        Of the evaluation set `i`.
     y, codes : array-like, ndarray
         Of the training set.
     classes : ndarray of shape (n_classes,)
     """
-    return [
-        (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
-        for i, (rows, labels) in enumerate(sets)
-    ]
+    return codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]")
 
 
 def _checked(y: Any, name: str) -> NDArray[Any]:

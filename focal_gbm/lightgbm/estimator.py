@@ -12,7 +12,7 @@ from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm.fit.alpha import by_code, checked, only_one
-from focal_gbm.fit.labels import encode, encode_sets
+from focal_gbm.fit.labels import encode, encode_evaluated
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
@@ -177,15 +177,14 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model "
                 f"of many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
             )
+        known = y, codes, classes
         if eval_set is not None:
             pairs = [eval_set] if isinstance(eval_set, tuple) else eval_set
-            eval_set = encode_sets(pairs, y, codes, classes)
+            eval_set = [(rows, encode_evaluated(labels, i, *known)) for i, (rows, labels) in enumerate(pairs)]
         if isinstance(eval_y, tuple):
-            eval_y = tuple(
-                labels for _, labels in encode_sets([(None, each) for each in eval_y], y, codes, classes)
-            )
+            eval_y = tuple(encode_evaluated(labels, i, *known) for i, labels in enumerate(eval_y))
         elif eval_y is not None:
-            ((_, eval_y),) = encode_sets([(None, eval_y)], y, codes, classes)
+            eval_y = encode_evaluated(eval_y, 0, *known)
         arguments: dict[str, Any] = {
             "init_score": init_score,
             "eval_set": eval_set,
@@ -236,9 +235,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
     def _boosting_of(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
         refuse_unknown(self)
-        params = self.get_params(
-            deep=False
-        )  # in LightGBM what `set_params` set, whatever the attribute is by now
+        # as LightGBM reads its own: what `set_params` has set, whatever the attribute is by now
+        params = self.get_params(deep=False)
         gamma, focal_alpha, margin_loss = (params[name] for name in FOCAL_PARAMETERS)
         check_focal_parameters(gamma, margin_loss, "focal_gamma")
         weights = library_weights(params, classes)

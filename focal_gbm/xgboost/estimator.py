@@ -16,7 +16,7 @@ from xgboost import XGBClassifier
 from focal_gbm._arrays import on_cpu
 from focal_gbm._validation import FloatArray
 from focal_gbm.fit.alpha import checked, only_one
-from focal_gbm.fit.labels import encode, encode_sets
+from focal_gbm.fit.labels import encode, encode_evaluated
 from focal_gbm.fit.parameters import refuse_unknown, warn_of_library_weights
 from focal_gbm.fit.plan import DEFAULT_GAMMA, FOCAL_PARAMETERS, check_focal_parameters, decide
 from focal_gbm.losses import MarginLoss
@@ -141,7 +141,10 @@ feature_weights
             Naming the argument or parameter that cannot be honoured.
         """
         classes, codes = encode(y)
-        sets = eval_set and encode_sets(eval_set, y, codes, classes)
+        sets = eval_set and [
+            (rows, encode_evaluated(labels, i, y, codes, classes))
+            for i, (rows, labels) in enumerate(eval_set)
+        ]
         with self._boosts(classes):
             super().fit(
                 X,

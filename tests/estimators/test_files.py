@@ -1,5 +1,4 @@
-"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies of estimators
-stay ours."""
+"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies are ours."""
 
 import copy
 import gc
@@ -145,8 +144,8 @@ def test_labels_are_restored(kind, many, suffix, tmp_path):
 
 
 PARAMETERS = {
-    "alpha": {"focal_alpha": "balanced"}, "gamma": {"focal_gamma": 0.5}, "poly-1": {"margin_loss": Poly1Focal(2.0, 0.5)},
-    "log loss": {"focal_gamma": 0.0},
+    "alpha": {"focal_alpha": "balanced"}, "gamma": {"focal_gamma": 0.5},
+    "poly-1": {"margin_loss": Poly1Focal(2.0, 0.5)}, "log loss": {"focal_gamma": 0.0},
 }  # fmt: skip
 
 
@@ -286,7 +285,7 @@ def test_names_of_columns(library, table, tmp_path):
         p = saved.predict(frame)
     assert_allclose(p, model.predict_proba(frame)[:, 1], rtol=0, atol=CLOSE[library])
     with pytest.raises(
-        (ValueError, lightgbm.basic.LightGBMError), match="feature_names mismatch|number of features"
+        (ValueError, lightgbm.basic.LightGBMError), match=r"feature_names mismatch|number of features"
     ):
         model.predict_proba(frame[["alpha", "β", "c_3", "d"]])
 
