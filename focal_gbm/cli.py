@@ -15,9 +15,7 @@ import typer
 if TYPE_CHECKING:
     from focal_gbm.compare import Comparison
 
-app = typer.Typer(
-    help="Focal loss for XGBoost and LightGBM.", add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(help="Focal loss for XGBoost and LightGBM.", add_completion=False, pretty_exceptions_enable=False)
 
 #: Where nobody watches, lines are wide enough for the tables.
 _WIDTH = 130
@@ -107,9 +105,7 @@ def compare(
     _report(comparison, html, as_json)
 
 
-def _compare(
-    data: Path | None, target: str | None, apart: dict[str, Any], options: dict[str, Any]
-) -> Comparison:
+def _compare(data: Path | None, target: str | None, apart: dict[str, Any], options: dict[str, Any]) -> Comparison:
     from focal_gbm.compare import compare, read_frame
     from focal_gbm.compare.table import embedded_frame
 

@@ -34,8 +34,9 @@ def test_predictions_are_those_of_22e287c(name, monkeypatch):
 
         stopping = [lightgbm.early_stopping(10, verbose=False)] if stop else None
         has_eval_x = "eval_X" in inspect.signature(lightgbm.LGBMClassifier.fit).parameters  # from 4.7 on
-        forms = {"eval_X": stop[0], "eval_y": stop[1]} if stop and has_eval_x else {"eval_set": stop and [stop]}
-        evaluation = forms if stop else {}
+        evaluation = {"eval_set": [stop]} if stop else {}
+        if stop and has_eval_x:
+            evaluation = {"eval_X": stop[0], "eval_y": stop[1]}
         model = FocalLGBMClassifier(**params, verbose=-1).fit(X, y, callbacks=stopping, **evaluation, **fit)
         atol = 1e-12
     np.testing.assert_allclose(model.predict_proba(V), SAVED[name], rtol=0, atol=atol)

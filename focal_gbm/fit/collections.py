@@ -70,7 +70,7 @@ def by_row(function: Callable[..., Any], values: Any, dtype: Any, *args: Any) ->
     """
     if isinstance(values, da.Array):
         drop = {"drop_axis": 1} if values.ndim == 2 else {}
-        return da.map_blocks(function, values, *args, dtype=dtype, meta=np.empty(0, dtype), **drop)
+        return da.map_blocks(function, values, *args, dtype=dtype, meta=np.empty(0, dtype), **drop)  # type: ignore[no-untyped-call]
     if np.dtype(dtype).kind in "US":  # pandas keeps no texts of fixed length
         dtype = np.dtype(object)
     return values.map_partitions(_as_series, function, dtype, *args, meta=(None, dtype))

@@ -56,27 +56,26 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     own, codes = encode(y, name)
     if codes.ndim == 2:
         return codes
-    known = {label: code for code, label in enumerate(classes.tolist())}
+    known: dict[Any, int] = {label: code for code, label in enumerate(classes.tolist())}
     unseen = [label for label in own.tolist() if label not in known]
     if unseen:
         raise ValueError(f"{name} must hold only labels seen in y, {classes.tolist()}, got {unseen}.")
-    return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
+    of_own = smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))
+    return np.asarray(of_own[codes])
 
 
-def encode_sets(sets: Any, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> list[tuple[Any, NDArray[Any]]]:
-    """Return evaluation sets with codes for labels, `codes` themselves where a set has the very `y`.
+def encode_evaluated(labels: Any, i: int, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the codes of an evaluation set, `codes` themselves where it has the very `y` of the training set.
 
     Parameters
     ----------
-    sets : sequence of (rows, labels)
+    labels : array-like
+        Of the evaluation set `i`.
     y, codes : array-like, ndarray
         Of the training set.
     classes : ndarray of shape (n_classes,)
     """
-    return [
-        (rows, codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]"))
-        for i, (rows, labels) in enumerate(sets)
-    ]
+    return codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]")
 
 
 def _checked(y: Any, name: str) -> NDArray[Any]:
@@ -89,7 +88,8 @@ def _checked(y: Any, name: str) -> NDArray[Any]:
     labels = np.asarray(column_or_1d(labels, warn=True))
     given: Any = labels
     if np.ma.isMaskedArray(y):
-        given = np.where(np.ma.getmaskarray(y).ravel(), None, labels)
+        given = labels.astype(object)
+        given[np.ma.getmaskarray(y).ravel()] = None
     elif isinstance(y, list | tuple) and labels.dtype.kind in "US":
         given = np.array(y, dtype=object)  # a NaN among texts has become a text
     if given.dtype == object:

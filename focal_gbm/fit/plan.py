@@ -185,8 +185,8 @@ def warn_of_no_split(parameters: str) -> None:
 def warn_of_library_weights(model: Any, name: str, value: Any, weights: Any) -> None:
     """Warn that the library's own class weights mean something else here than in the library."""
     warn_user(
-        f"{name}={by_label(value)!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, which "
-        f"stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
+        f"{name}={by_label(value)!r} moves the decisions of {type(model).__name__}.predict, not its probabilities, "
+        f"which stay true; in the library's own class it moves both. Write it as focal_alpha={weights!r} to say that "
         "this is what you want, without this warning."
     )
 
@@ -208,7 +208,8 @@ class Plan(NamedTuple):
 
     loss: Any
     start: FloatArray  #: log-odds of the base rates, one per column of the raw predictions
-    scale: float  #: multiplies the loss, so that min_child_weight and reg_lambda mean what they mean for the log loss
+    #: multiplies the loss, so that min_child_weight and reg_lambda mean what they mean for the log loss
+    scale: float
 
 
 def is_log_loss(gamma: Any, alpha: Any, margin_loss: MarginLoss | None) -> bool:
@@ -244,9 +245,6 @@ def plan_of(
     alpha: Any,
     margin_loss: MarginLoss | None,
     least_share: float,
-    *,
-    classes: NDArray[Any] | None = None,
-    alpha_name: str = "alpha",
 ) -> Plan:
     """Return the plan.
 
@@ -256,18 +254,14 @@ def plan_of(
     class_counts : ndarray of shape (n_classes,), or (n_labels, 2) for many labels
         Weight of each class.
     gamma, alpha, margin_loss
-        As the user gave them. For many labels α is one pair for all, counted over all labels.
+        As the user gave them, α by code. For many labels α is one pair for all, counted over all labels.
     least_share : float
         Share of the rows that the library takes for a class without weight, in its start.
-    classes : ndarray of shape (n_classes,), default=None
-        The labels by which `alpha` may give weights; 0 to K-1 by default.
-    alpha_name : str
-        What the user calls α.
     """
     if not class_counts.any():
         raise ValueError("sample_weight must have at least one positive weight, got all weights zero.")
     counts = class_counts.sum(axis=0) if kind == "multilabel" else class_counts
-    weights = resolve_alpha(alpha, np.arange(len(counts)) if classes is None else classes, counts, alpha_name)
+    weights: Any = resolve_alpha(alpha, np.arange(len(counts)), counts, "alpha")
     chosen = {"margin_loss": margin_loss} if margin_loss is not None else {"gamma": gamma}
     loss: Any
     if kind == "multiclass":
@@ -296,7 +290,7 @@ def decide(raw_prediction: FloatArray, class_weights: Any) -> NDArray[np.intp]:
     log_alpha = np.log(class_weights)
     if raw_prediction.ndim == 2 and raw_prediction.shape[1] == len(log_alpha) > 2:
         return np.asarray((raw_prediction + log_alpha).argmax(axis=1))
-    return (raw_prediction > log_alpha[0] - log_alpha[1]).astype(np.intp)
+    return np.asarray(raw_prediction > log_alpha[0] - log_alpha[1]).astype(np.intp)
 
 
 def count_classes(labels: NDArray[Any], weight: FloatArray | None, n_classes: int) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Focal loss with LightGBM: the objective, metrics and completed text of a fit, and LGBMClassifier with them."""
+"""Focal loss with LightGBM: objective, metrics and completed text of a fit, and LGBMClassifier with them."""
 
 from focal_gbm.lightgbm.boosting import train
 from focal_gbm.lightgbm.estimator import FocalLGBMClassifier

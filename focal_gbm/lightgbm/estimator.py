@@ -11,7 +11,7 @@ import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm.fit.labels import encode, encode_sets
+from focal_gbm.fit.labels import encode, encode_evaluated
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     FOCAL_PARAMETERS,
@@ -73,6 +73,8 @@ class FocalLGBMClassifier(LGBMClassifier):
     >>> model.predict_proba(X).shape
     (569, 2)
     """
+
+    class_weight: Any
 
     def __init__(
         self,
@@ -179,13 +181,14 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model of "
                 f"many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
             )
+        known = y, codes, classes
         if eval_set is not None:
             pairs = [eval_set] if isinstance(eval_set, tuple) else eval_set
-            eval_set = encode_sets(pairs, y, codes, classes)
+            eval_set = [(rows, encode_evaluated(labels, i, *known)) for i, (rows, labels) in enumerate(pairs)]
         if isinstance(eval_y, tuple):
-            eval_y = tuple(labels for _, labels in encode_sets([(None, each) for each in eval_y], y, codes, classes))
+            eval_y = tuple(encode_evaluated(labels, i, *known) for i, labels in enumerate(eval_y))
         elif eval_y is not None:
-            ((_, eval_y),) = encode_sets([(None, eval_y)], y, codes, classes)
+            eval_y = encode_evaluated(eval_y, 0, *known)
         arguments: dict[str, Any] = {
             "init_score": init_score,
             "eval_set": eval_set,

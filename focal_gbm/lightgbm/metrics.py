@@ -1,7 +1,7 @@
 """Metrics of a fit with LightGBM, whose own see raw scores for probabilities beside a custom objective.
 
-Metrics of the order of predictions stay LightGBM's. Those of probabilities are computed here, under LightGBM's
-names, and a user's callables are given probabilities.
+Metrics of the order of predictions stay LightGBM's. Those of probabilities are computed here, under
+LightGBM's names, and a user's callables are given probabilities.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def _squared(y: NDArray[Any], p: FloatArray, f: FloatArray) -> FloatArray:
 _LOG_LOSS = ("logloss", "binary_logloss", "multi_logloss")
 _ERROR = ("error", "binary_error", "multi_error")
 
-#: By LightGBM's names: the name that it reports, and the loss of a row whose mean it is. As in LightGBM, the names
-#: for two and for many classes stand for each other.
+#: By LightGBM's names: the name that it reports, and the loss of a row whose mean it is. As in LightGBM, the
+#: names for two and for many classes stand for each other.
 _OF_PROBABILITY: dict[str, dict[str, tuple[str, Callable[..., Any]]]] = {
     "binary": {
         **dict.fromkeys((*_LOG_LOSS, "binary"), ("binary_logloss", _log_loss)),
@@ -114,7 +114,7 @@ class Metric:
 class NativeMetric(Metric):
     """The same in the form that `lightgbm.train` calls."""
 
-    def __call__(self, raw_prediction: FloatArray, data: Any, weight: Any = None) -> Any:
+    def __call__(self, raw_prediction: FloatArray, data: Any, weight: Any = None) -> Any:  # type: ignore[override]
         """Return (name, value, whether greater is better)."""
         if not callable(self._metric):
             return super().__call__(data.get_label(), raw_prediction, data.get_weight())
@@ -186,8 +186,8 @@ class InOrder:
 def apart(eval_set: Any, y: Any) -> Any:
     """Return evaluation sets none of which is the training set for LightGBM, which tells it by the same `y`.
 
-    LightGBM drops trees of a dart model when a custom metric asks for its predictions of the training set, after the
-    last round for good.
+    LightGBM drops trees of a dart model when a custom metric asks for its predictions of the training set,
+    after the last round for good.
     """
     if eval_set is None:
         return None

@@ -87,8 +87,8 @@ def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
         if objective is not None and objective not in OBJECTIVES[kind]:
             raise ValueError(
                 f"{name} must be {' or '.join(map(repr, OBJECTIVES[kind]))} or left alone: the focal loss is "
-                f"the objective, got {objective!r}. LGBMClassifier(objective=FocalLGBMObjective(...)) takes a "
-                "focal objective into LightGBM's own estimator."
+                f"the objective, got {objective!r}. LGBMClassifier(objective=FocalLGBMObjective(...)) takes "
+                "a focal objective into LightGBM's own estimator."
             )
     name, boosting = given(params, BOOSTING)
     if boosting in ("rf", "random_forest"):

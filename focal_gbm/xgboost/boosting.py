@@ -233,7 +233,7 @@ class _Rounds:
             return
         parameters = learner["generic_param"]
         # XGBoost's own Hessian of the softmax is 2 p (1-p)
-        options = {"scale": plan.scale, "hessian_factor": 2.0 if kind == "multiclass" else 1.0}
+        options: dict[str, Any] = {"scale": plan.scale, "hessian_factor": 2.0 if kind == "multiclass" else 1.0}
         if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
             self._kernel = cuda_kernel(parameters["device"], _cuda_major(), plan.loss, labels, weight, **options)
             trees = learner["gradient_booster"]

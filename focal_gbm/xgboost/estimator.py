@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
 
 from focal_gbm._validation import FloatArray, on_cpu
-from focal_gbm.fit.labels import encode, encode_sets
+from focal_gbm.fit.labels import encode, encode_evaluated
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     FOCAL_PARAMETERS,
@@ -79,6 +79,10 @@ class FocalXGBClassifier(OnDevice, XGBClassifier):
     >>> model.predict_proba(X).shape
     (569, 2)
     """
+
+    callbacks: Any
+    objective: Any
+    base_score: Any
 
     def __init__(
         self,
@@ -145,7 +149,9 @@ feature_weights
             Naming the argument or parameter that cannot be honoured.
         """
         classes, codes = encode(y)
-        sets = eval_set and encode_sets(eval_set, y, codes, classes)
+        sets = eval_set and [
+            (rows, encode_evaluated(labels, i, y, codes, classes)) for i, (rows, labels) in enumerate(eval_set)
+        ]
         with self._boosts(classes):
             super().fit(
                 X,
@@ -178,7 +184,7 @@ feature_weights
         alpha = checked(alpha, classes, name)
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
-        labels = vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
+        labels = self.__dict__.pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
         given, objective = self.callbacks, self.objective
         self._boosting = FocalBoosting(self.focal_gamma, alpha, self.margin_loss, missing=self.missing)
         self.callbacks = [self._boosting, *(given or ())]
@@ -287,7 +293,7 @@ feature_weights
         self.base_score = start  # the model's, which a later fit would take for the user's wish
         if self.objective != "multi:softmax":  # which XGBoost's `predict_proba` has to know
             self.objective = objective
-        vars(self).pop("_labels", None)
+        self.__dict__.pop("_labels", None)
         saved = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         if "classes" in saved:
             self._labels = np.array(saved["classes"]["values"], saved["classes"]["dtype"])

@@ -35,7 +35,7 @@ class OnDevice:
 
     def _create_dmatrix(self, ref: xgboost.DMatrix | None, **content: Any) -> xgboost.DMatrix:
         # Private in XGBoost, and the one place in which `XGBClassifier.fit` makes its matrices.
-        boosting = vars(self).get("_boosting")
+        boosting: Any = vars(self).get("_boosting")
         is_kept = boosting is not None and not boosting.is_log_loss and is_cuda(self.device)  # type: ignore[attr-defined]
         cuda = _cuda_of(self) if is_kept else None
         rows = None if cuda is None else upload(cuda, content["data"])

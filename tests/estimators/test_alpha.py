@@ -1,4 +1,5 @@
-"""Class weights α: from what a user writes to one weight per class; they move decisions and not probabilities."""
+"""Class weights α: from what a user writes to one weight per class; they move decisions and not
+probabilities."""
 
 from inspect import signature
 
@@ -7,12 +8,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from focal_gbm.fit.alpha import DEFAULT_BETA, by_code, resolve_alpha
 from numpy.testing import assert_allclose, assert_array_equal
 from problems import booster, fit, log, n_best, ours, rows
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
-
-from focal_gbm.fit.plan import DEFAULT_BETA, by_code, resolve_alpha
 
 BINARY = np.array([0, 1])
 NAMES = np.array(["ham", "spam", "zoo"])
@@ -56,7 +56,7 @@ def test_effective_at_its_ends():
 
 
 FORMS = [
-    {"zoo": 3, "ham": 1.0, "spam": 2}, pd.Series({"spam": 2, "zoo": 3.0, "ham": 1}), (1, 2, 3), [1.0, 2.0, 3.0],
+    {"zoo": 3, "ham": 1.0, "spam": 2}, pd.Series({"spam": 2, "zoo": 3.0, "ham": 1}), (1, 2, 3), [1.0, 2, 3],
     np.array([1, 2, 3], np.float32),
 ]  # fmt: skip
 
@@ -73,24 +73,24 @@ def test_forms(alpha):
 
 
 WRONG = {
-    "unknown word": ("inverse", ValueError, r"must be None, a float .*, 'balanced', .* a class, got 'inverse'\.$|per class"),
+    "unknown word": ("inverse", ValueError, r"must be None, a float .*, 'balanced', .*, got 'inverse'\.$"),
     "bool": (True, TypeError, r"must be None, .*, got True\.$"),
-    "a number for three": (0.25, ValueError, r"can be a single number only for two classes, got 3 classes\.$"),
+    "a number for three": (0.25, ValueError, r"a single number only for two classes, got 3 classes\.$"),
     "beta 1": (("effective", 1.0), ValueError, r"must have a beta in \[0, 1\) .*, got 1\.0\.$"),
     "beta nan": (("effective", np.nan), ValueError, r"beta in \[0, 1\) .*, got nan\.$"),
     "beta text": (("effective", "0.9"), ValueError, r"beta in \[0, 1\) .*, got '0\.9'\.$"),
     "a label missing": ({"ham": 1.0, "spam": 1.0}, ValueError, r"got none for \['zoo'\]\.$"),
     "a label too many": (
-        {"ham": 1.0, "spam": 1.0, "zoo": 1.0, "eggs": 1.0}, ValueError, r"got some for the unknown \['eggs'\]\.$"
+        {"ham": 1.0, "spam": 1.0, "zoo": 1.0, "eggs": 1.0}, ValueError, r"some for the unknown \['eggs'\]\.$"
     ),
-    "Series by position": (pd.Series([1.0, 2.0, 3.0]), ValueError, r"must have one weight for each of the classes"),
+    "Series by position": (pd.Series([1.0, 2.0, 3.0]), ValueError, r"one weight for each of the classes"),
     "Series without labels": (pl.Series([1.0, 2.0, 3.0]), TypeError, r"got a Series without an index"),
     "zero": ({"ham": 1, "spam": 1, "zoo": 0}, ValueError, r"finite and > 0 .* \[1\.0, 1\.0, 0\.0\]"),
     "text": ({"ham": 1, "spam": 1, "zoo": "x"}, TypeError, r"must hold 3 positive numbers"),
-    "two of three": ((1.0, 2.0), ValueError, r"must hold 3 positive numbers, .* got an array of shape \(2,\)\.$"),
+    "two of three": ((1.0, 2.0), ValueError, r"must hold 3 positive numbers, .* of shape \(2,\)\.$"),
     "a column": (np.ones((3, 1)), ValueError, r"got an array of shape \(3, 1\)\.$"),
-    "negative": ((1.0, -2.0, 3.0), ValueError, r"finite and > 0 for every class, got \[1\.0, -2\.0, 3\.0\]\.$"),
-    "infinite": ((1.0, np.inf, 3.0), ValueError, r"finite and > 0 for every class, got \[1\.0, inf, 3\.0\]\.$"),
+    "negative": ((1.0, -2.0, 3.0), ValueError, r"finite and > 0 .*, got \[1\.0, -2\.0, 3\.0\]\.$"),
+    "infinite": ((1.0, np.inf, 3.0), ValueError, r"finite and > 0 .*, got \[1\.0, inf, 3\.0\]\.$"),
     "an object": (object(), TypeError, r"must hold 3 positive numbers"),
 }  # fmt: skip
 
@@ -252,7 +252,7 @@ OWN_WEIGHTS = {
 def test_the_librarys_weights_are_alpha_and_say_so(library, table):
     for params in OWN_WEIGHTS[library]:
         (name,) = params
-        message = rf"{name}=.* moves the decisions of Focal.*\.predict, not its probabilities.*focal_alpha=(.+) to say"
+        message = rf"{name}=.* moves the decisions of Focal.*\.predict, not its probabilities.*focal_alpha="
         with pytest.warns(UserWarning, match=message) as told:
             model = fit(ours(library, **params), table)
         assert told[0].filename.endswith("problems.py")  # the line that called `fit`
@@ -290,9 +290,9 @@ def test_one_parameter_can_weight_the_classes(library, table):
 
 def test_wrong_weights_of_the_library(library, table):
     for weight in (-1.0, 0.0, np.nan):
-        with pytest.raises(ValueError, match="^scale_pos_weight must be finite and > 0 for every class"):
+        with pytest.raises(ValueError, match=r"^scale_pos_weight must be finite and > 0 for every class"):
             fit(ours(library, scale_pos_weight=weight), table)
-    with pytest.raises(ValueError, match="^scale_pos_weight (is for two classes, got 3|must hold 3 positive numbers)"):
+    with pytest.raises(ValueError, match=r"^scale_pos_weight (is for two classes, got 3|must hold 3 positive numbers)"):
         fit(ours(library, scale_pos_weight=2.0), rows("many"))
     if library == "lightgbm":
         for weight, message in (

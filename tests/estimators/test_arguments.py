@@ -174,7 +174,8 @@ def test_another_objective_is_refused(library, objective):
 
 
 LIGHTGBM_ALONE = {
-    "boosting_type": "rf", "boosting": "random_forest", "pos_bagging_fraction": 0.5, "neg_bagging_fraction": "0.5",
+    "boosting_type": "rf", "boosting": "random_forest", "pos_bagging_fraction": 0.5,
+    "neg_bagging_fraction": "0.5",
     "sigmoid": 2.0, "multi_error_top_k": 2, "num_class": 4,
 }  # fmt: skip
 

@@ -58,7 +58,8 @@ SCORES = {
     "average_precision": lambda y, p, w: average_precision_score(y, p, sample_weight=w),
 }
 SCORES |= {
-    "cross_entropy": SCORES["binary_logloss"], "kullback_leibler": SCORES["binary_logloss"], "mape": SCORES["l1"],
+    "cross_entropy": SCORES["binary_logloss"], "kullback_leibler": SCORES["binary_logloss"],
+    "mape": SCORES["l1"],
 }  # fmt: skip
 
 
@@ -84,9 +85,11 @@ def test_every_metric_of_lightgbm_for_many_classes(weighted):
 
 
 ALIASES = {
-    "two": "binary_logloss logloss binary cross_entropy xentropy kullback_leibler kldiv binary_error error l1 "
+    "two": "binary_logloss logloss binary cross_entropy xentropy kullback_leibler kldiv binary_error error "
+    "l1 "
     "mean_absolute_error mae regression_l1 l2 mean_squared_error mse regression_l2 regression rmse "
-    "root_mean_squared_error l2_root mape mean_absolute_percentage_error auc average_precision multi_logloss multi_error",
+    "root_mean_squared_error l2_root mape mean_absolute_percentage_error auc average_precision "
+    "multi_logloss multi_error",
     "many": "multi_logloss multiclass softmax multi_error auc_mu error logloss binary_logloss binary_error",
 }
 
@@ -125,7 +128,8 @@ def test_metrics_of_xgboost_are_its_own(table, validation, weighted):
     p, w = model.predict_proba(validation.X)[:, 1].astype(np.float64), validation.weight if weighted else None
     assert [*log(model)] == names
     for name, expected in {
-        "logloss": SCORES["binary_logloss"](validation.y, p, w), "error": SCORES["binary_error"](validation.y, p, w),
+        "logloss": SCORES["binary_logloss"](validation.y, p, w),
+        "error": SCORES["binary_error"](validation.y, p, w),
         "error@0.3": 1 - accuracy_score(validation.y, p > 0.3, sample_weight=w),
         "rmse": SCORES["rmse"](validation.y, p, w), "mae": SCORES["l1"](validation.y, p, w),
         "auc": SCORES["auc"](validation.y, p, w),
@@ -281,8 +285,8 @@ def test_stopping_by_parameter_of_lightgbm(table, validation):
     for name in ("early_stopping_round", "early_stopping_rounds", "n_iter_no_change"):
         model = fit(ours("lightgbm", **ROUNDS, **{name: 5}), table, validation)
         assert model.best_iteration_ == reference.best_iteration_
-    native = fit(ours("lightgbm", **ROUNDS, early_stopping_round=5, first_metric_only=True), table, validation,
-                 eval_metric=["error", "auc"])  # fmt: skip
+    first = {"early_stopping_round": 5, "first_metric_only": True}
+    native = fit(ours("lightgbm", **ROUNDS, **first), table, validation, eval_metric=["error", "auc"])
     assert native.best_iteration_ == np.argmin(log(native)["binary_error"]) + 1
 
 

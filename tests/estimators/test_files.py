@@ -1,4 +1,4 @@
-"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies of estimators stay ours."""
+"""A fitted model is the library's: its file, read anywhere, predicts `predict_proba`; copies are ours."""
 
 import copy
 import gc
@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from focal_gbm.lightgbm.model_text import complete
 from numpy.testing import assert_allclose, assert_array_equal
 from problems import CLOSE, Problem, booster, fit, log, n_best, ours, plain, rows
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from focal_gbm import FocalXGBClassifier, Poly1Focal
-from focal_gbm.lightgbm.boosting import complete
 
 
 def assert_same(a, b, X):
@@ -144,8 +144,8 @@ def test_labels_are_restored(kind, many, suffix, tmp_path):
 
 
 PARAMETERS = {
-    "alpha": {"focal_alpha": "balanced"}, "gamma": {"focal_gamma": 0.5}, "poly-1": {"margin_loss": Poly1Focal(2.0, 0.5)},
-    "log loss": {"focal_gamma": 0.0},
+    "alpha": {"focal_alpha": "balanced"}, "gamma": {"focal_gamma": 0.5},
+    "poly-1": {"margin_loss": Poly1Focal(2.0, 0.5)}, "log loss": {"focal_gamma": 0.0},
 }  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def test_names_of_columns(library, table, tmp_path):
         assert saved.feature_name() == list(frame)
         p = saved.predict(frame)
     assert_allclose(p, model.predict_proba(frame)[:, 1], rtol=0, atol=CLOSE[library])
-    with pytest.raises((ValueError, lightgbm.basic.LightGBMError), match="feature_names mismatch|number of features"):
+    with pytest.raises((ValueError, lightgbm.basic.LightGBMError), match=r"feature_names mismatch|number of features"):
         model.predict_proba(frame[["alpha", "β", "c_3", "d"]])
 
 

@@ -1,4 +1,5 @@
-"""γ=0 without α is the library's own loss, and its own objective trains it: the model is its own to the last bit."""
+"""γ=0 without α is the library's own loss, and its own objective trains it: the model is its own to the last
+bit."""
 
 import numpy as np
 import pandas as pd

@@ -185,8 +185,9 @@ def test_labels_that_are_none(library, kind):
 
 MANY = rows("labels")
 CONTAINERS = {
-    "bool": MANY.y.astype(bool), "float": MANY.y.astype(float), "object": MANY.y.astype(object), "list": MANY.y.tolist(),
-    "Fortran order": np.asfortranarray(MANY.y), "sparse": sp.csr_matrix(MANY.y), "sparse array": sp.csr_array(MANY.y),
+    "bool": MANY.y.astype(bool), "float": MANY.y.astype(float), "object": MANY.y.astype(object),
+    "list": MANY.y.tolist(), "Fortran order": np.asfortranarray(MANY.y), "sparse": sp.csr_matrix(MANY.y),
+    "sparse array": sp.csr_array(MANY.y),
     "pandas": pd.DataFrame(MANY.y, columns=list("abc")), "pandas Int8": pd.DataFrame(MANY.y).astype("Int8"),
     "pandas boolean": pd.DataFrame(MANY.y).astype("boolean"), "polars": pl.DataFrame(MANY.y),
 }  # fmt: skip

@@ -146,7 +146,7 @@ def test_twice_five_rounds_are_ten(problem, form, tmp_path):
     model = go_on(problem, problem.ours(n_estimators=5), of)
     whole = fit(problem.ours(), problem.train)
     assert_allclose(model.predict_proba(problem.valid.X), whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
-    found, probability, _ = trained(
+    _, probability, _ = trained(
         problem, 5, **{"xgb_model" if problem.library == "xgboost" else "init_model": booster(first)}
     )
     assert_allclose(probability, whole.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
@@ -324,7 +324,8 @@ def test_metrics_of_train_see_probabilities(table, validation):
     results, train_set = {}, dataset(table)
     found = focal_gbm.lightgbm.train(
         {"verbose": -1, "metric": ["auc", "logloss"]}, train_set, 5, feval=mean,
-        valid_sets=[dataset(validation, reference=train_set)], callbacks=[lightgbm.record_evaluation(results)],
+        valid_sets=[dataset(validation, reference=train_set)],
+        callbacks=[lightgbm.record_evaluation(results)],
     )  # fmt: skip
     assert seen["mean"] == pytest.approx(found.predict(validation.X).mean(), abs=CLOSE["lightgbm"])
     assert set(results["valid_0"]) == {"auc", "binary_logloss", "mean"}

@@ -13,13 +13,17 @@ import focal_gbm.xgboost
 from focal_gbm.xgboost import FocalBoosting
 
 SAYS = {
-    "xgboost": r"grew no split in any tree: .* Lower min_child_weight or gamma \(the minimum split loss\), or lower γ",
-    "lightgbm": r"grew no split in any tree: .* Lower min_child_samples, min_child_weight or min_split_gain, or lower γ",
+    "xgboost": r"no split in any tree: .* Lower min_child_weight or gamma \(the minimum split loss\)",
+    "lightgbm": r"no split in any tree: .* Lower min_child_samples, min_child_weight or min_split_gain",
 }
 STUMPS = {
-    "xgboost": [{"min_child_weight": 1e6}, {"gamma": 1e6}, {"multi_strategy": "multi_output_tree", "min_child_weight": 1e6}],
-    "lightgbm": [{"min_child_samples": 200}, {"min_child_weight": 1e6}, {"min_split_gain": 1e6}, {"linear_tree": True,
-                 "min_child_samples": 200}],
+    "xgboost": [
+        {"min_child_weight": 1e6}, {"gamma": 1e6}, {"multi_strategy": "multi_output_tree", "gamma": 1e6},
+    ],
+    "lightgbm": [
+        {"min_child_samples": 200}, {"min_child_weight": 1e6}, {"min_split_gain": 1e6},
+        {"linear_tree": True, "min_child_samples": 200},
+    ],
 }  # fmt: skip
 
 

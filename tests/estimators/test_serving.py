@@ -1,4 +1,5 @@
-"""Where models go: ONNX Runtime, treelite, C, SHAP. Each predicts `predict_proba`, also after early stopping."""
+"""Where models go: ONNX Runtime, treelite, C, SHAP. Each predicts `predict_proba`, also after early
+stopping."""
 
 import shutil
 import warnings

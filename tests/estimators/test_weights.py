@@ -53,7 +53,8 @@ def test_a_class_without_weight(problem):
 
 
 CONTAINERS = {
-    "list": list, "float32": np.float32, "Series": pd.Series, "int": lambda w: (w * 4).astype(int), "strided": lambda w: np.repeat(w, 2)[::2],
+    "list": list, "float32": np.float32, "Series": pd.Series, "int": lambda w: (w * 4).astype(int),
+    "strided": lambda w: np.repeat(w, 2)[::2],
 }  # fmt: skip
 
 
