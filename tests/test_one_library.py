@@ -15,7 +15,9 @@ X = rng.normal(size=(300, 3))
 y = (X[:, 0] + rng.normal(size=300) > 1).astype(int)
 model = focal_gbm.{estimator}(n_estimators=5, {quiet})
 assert model.fit(X, y).predict_proba(X).shape == (300, 2)
-assert focal_gbm.{objective}(focal_gbm.BinaryFocalLoss(2.0)).loss.gamma == 2.0
+assert focal_gbm.{objective}(focal_gbm.BinaryFocalLoss(2.0)).loss.margin_loss.gamma == 2.0
+stopping = focal_gbm.EarlyStoppingClassifier(model, rounds=3, random_state=0).fit(X, y)
+assert stopping.predict_proba(X).shape == (300, 2)
 try:
     focal_gbm.{other}
 except ImportError as error:
