@@ -59,7 +59,7 @@ def checked(alpha: Any, classes: NDArray[Any], name: str) -> Any:
         As `resolve_alpha`, which knows the counts, and not what the user calls α.
     """
     resolve_alpha(alpha, classes, np.ones(len(classes)), name)
-    return None if alpha is None else in_order_of(alpha, classes, name)
+    return in_order_of(alpha, classes, name)
 
 
 def by_code(weights: Any, classes: NDArray[Any]) -> Any:

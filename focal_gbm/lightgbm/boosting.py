@@ -30,14 +30,12 @@ from focal_gbm.kernels import Threads, kernel_of
 from focal_gbm.lightgbm.metrics import DEFAULT_METRIC, InOrder, NativeMetric, as_list, metrics_of
 from focal_gbm.lightgbm.objective import FocalLGBMObjective
 from focal_gbm.lightgbm.parameters import (
+    BOOSTING,
     METRIC,
     NUM_CLASS,
     OBJECTIVE,
     THREADS,
     given,
-    given_flag,
-    given_number,
-    is_dart,
     refuse_parameters,
 )
 from focal_gbm.losses import MarginLoss
@@ -117,7 +115,7 @@ class Boosting:
         self.start: FloatArray = np.zeros(1 if n_classes <= 2 else n_classes)
         self.class_weights: tuple[float, ...] | None = None
         self._loss = gamma, alpha, margin_loss
-        self._starts_at_rates = given_flag(params, ["boost_from_average"], True)[1]
+        self._starts_at_rates = given(params, ["boost_from_average"], True, bool)[1]
         self.can_learn = False  #: whether there is more than one class, once there is a round
         self._n_threads: int | None = None
         self.class_counts = class_counts
@@ -169,7 +167,7 @@ class Boosting:
         """Make the booster in training write complete models; LightGBM calls this callback before every round."""
         if env.iteration > env.begin_iteration:
             return
-        n_threads = given_number(env.params, THREADS)[1]
+        n_threads = given(env.params, THREADS, None, float)[1]
         self._n_threads = None if n_threads is None else int(n_threads)
         _work_around(env.model, env.params)
         _write_complete(env.model, self)
@@ -191,7 +189,7 @@ def _work_around(booster: lightgbm.Booster, params: dict[str, Any]) -> None:
     These attributes are private. Where they are gone, nothing changes.
     """
     booster._Booster__set_objective_to_none = True
-    if is_dart(params) and hasattr(booster, "_Booster__inner_predict"):
+    if given(params, BOOSTING)[1] == "dart" and hasattr(booster, "_Booster__inner_predict"):
         booster._Booster__inner_predict(data_idx=0)
         with suppress(lightgbm.basic.LightGBMError):  # no feature can be split: nothing to draw
             booster.reset_parameter({"learning_rate": params.get("learning_rate", 0.1)})
@@ -289,7 +287,7 @@ def train(
     """
     check_focal_parameters(gamma, margin_loss)
     params = dict(params)
-    n_classes = int(given_number(params, NUM_CLASS, 1)[1])
+    n_classes = int(given(params, NUM_CLASS, 1, float)[1])
     n_classes = n_classes if n_classes > 2 else 2
     own = "binary" if n_classes == 2 else "multiclass"
     if is_log_loss(gamma, alpha, margin_loss):
@@ -302,7 +300,7 @@ def train(
     refuse_parameters(params, n_classes)
     if keep_training_booster:
         raise ValueError("keep_training_booster must be False: only a booster that is done has its start.")
-    if is_dart(params) and any(one is train_set for one in valid_sets or ()):
+    if given(params, BOOSTING)[1] == "dart" and any(one is train_set for one in valid_sets or ()):
         raise ValueError(
             "valid_sets must not hold train_set with boosting='dart': LightGBM drops trees of the model when a "
             "custom metric asks for its predictions. Give a Dataset of its own with the same rows."

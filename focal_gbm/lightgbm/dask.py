@@ -18,7 +18,7 @@ from focal_gbm.fit.collections import accuracy, check_blocks, labels_of
 from focal_gbm.fit.labels import encode_as
 from focal_gbm.lightgbm.boosting import Boosting
 from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
-from focal_gbm.lightgbm.parameters import EARLY_STOPPING, given_number
+from focal_gbm.lightgbm.parameters import EARLY_STOPPING, given
 
 
 class DaskFocalLGBMClassifier(FocalLGBMClassifier, DaskLGBMClassifier):
@@ -151,7 +151,7 @@ eval_X, eval_y, **kwargs
                 f"eval_class_weight must be None, got {eval_class_weight!r}: on a worker it would be of its "
                 "own rows. Use eval_sample_weight."
             )
-        name, rounds = given_number(self.get_params(deep=False), EARLY_STOPPING)
+        name, rounds = given(self.get_params(deep=False), EARLY_STOPPING, None, float)
         stopping = type(lightgbm.early_stopping(1, verbose=False))
         if (rounds or 0) > 0 or any(isinstance(callback, stopping) for callback in callbacks or ()):
             raise ValueError(

@@ -26,7 +26,7 @@ from focal_gbm.fit.plan import (
 )
 from focal_gbm.lightgbm.boosting import Boosting
 from focal_gbm.lightgbm.metrics import DEFAULT_METRIC, InOrder, apart, as_list, metrics_of
-from focal_gbm.lightgbm.parameters import METRIC, WEIGHTS, given, is_dart, library_weights, refuse_parameters
+from focal_gbm.lightgbm.parameters import BOOSTING, METRIC, WEIGHTS, given, library_weights, refuse_parameters
 from focal_gbm.losses import MarginLoss
 
 
@@ -217,7 +217,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
                 boosting.complete,
                 InOrder(asked, boosting.n_classes),
             ]
-            if is_dart(params):
+            if given(params, BOOSTING)[1] == "dart":
                 arguments["eval_set"] = apart(eval_set, codes)
             with self._trained_by(boosting, own):
                 super().fit(X, codes, sample_weight, **arguments)
@@ -246,7 +246,7 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         if is_log_loss(gamma, alpha, margin_loss):
             return None
         refuse_parameters(params, len(classes))
-        in_order = checked(alpha, classes, name)
+        in_order = alpha if alpha is None else checked(alpha, classes, name)
         if name != "focal_alpha":
             warn_of_library_weights(self, name, params[name], alpha)
         return Boosting(len(classes), gamma, in_order, margin_loss, params)

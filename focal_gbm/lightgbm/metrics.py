@@ -94,9 +94,6 @@ class Metric:
         self._metric = metric
         self._boosting = boosting
 
-    def __deepcopy__(self, memo: Any) -> Metric:
-        return self  # LGBMClassifier deep-copies metrics, and the start is known to the fit's objective alone
-
     def __call__(self, y_true: NDArray[Any], raw_prediction: FloatArray, weight: Any) -> Any:
         """Return (name, value, whether greater is better), in the form that LGBMClassifier calls."""
         log_odds = raw_prediction + self._boosting.start

@@ -9,7 +9,7 @@ import lightgbm
 
 from focal_gbm._versions import warn_if_untested
 from focal_gbm.fit import FocalObjective
-from focal_gbm.lightgbm.parameters import THREADS, given_number
+from focal_gbm.lightgbm.parameters import THREADS, given
 
 warn_if_untested("lightgbm", lightgbm.__version__)
 
@@ -50,5 +50,5 @@ class FocalLGBMObjective(FocalObjective):
 
     def threads_of(self, data: Any) -> int | None:
         """Return the number of threads in the parameters of a Dataset."""
-        n_threads = given_number(data.get_params(), THREADS)[1]
+        n_threads = given(data.get_params(), THREADS, None, float)[1]
         return None if n_threads is None else int(n_threads)

@@ -31,6 +31,8 @@ EARLY_STOPPING = ("early_stopping_round", "early_stopping", "n_iter_no_change", 
 POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
 
+_FLAGS = {"true": True, "+": True, "false": False, "-": False}
+
 #: The parameters that weight the classes, which the fit turns into α.
 WEIGHTS = (*UNBALANCE, "scale_pos_weight", "class_weight")
 
@@ -38,39 +40,32 @@ WEIGHTS = (*UNBALANCE, "scale_pos_weight", "class_weight")
 OBJECTIVES = {"binary": ("binary",), "multiclass": ("multiclass", "softmax")}
 
 
-def given(params: Mapping[str, Any], names: Sequence[str], default: Any = None) -> tuple[str, Any]:
-    """Return (name, value) of the alias that the user set, or the first name and `default`."""
-    for name in names:
-        if params.get(name) is not None:
-            return name, params[name]
-    return names[0], default
+def given(
+    params: Mapping[str, Any], names: Sequence[str], default: Any = None, kind: type | None = None
+) -> tuple[str, Any]:
+    """Return (name, value) of the alias that the user set, or the first name and `default`.
 
+    Parameters
+    ----------
+    params : dict
+    names : sequence of str
+    default : object
+    kind : {float, bool} or None, default=None
+        As what a text is read, as LightGBM reads it.
 
-def given_number(params: Mapping[str, Any], names: Sequence[str], default: Any = None) -> tuple[str, Any]:
-    """Return what `given` does, with a text read as the number that it is, as LightGBM reads it."""
-    name, value = given(params, names, default)
-    if isinstance(value, str):
-        try:
-            return name, float(value)
-        except ValueError:
-            raise ValueError(f"{name} must be a number, got {value!r}.") from None
-    return name, value
-
-
-def given_flag(params: Mapping[str, Any], names: Sequence[str], default: bool) -> tuple[str, bool]:
-    """Return what `given` does, with a text read as LightGBM reads one: "true", "+", "false", "-"."""
-    name, value = given(params, names, default)
-    if isinstance(value, str):
-        known = {"true": True, "+": True, "false": False, "-": False}
-        if value.strip().lower() not in known:
-            raise ValueError(f"{name} must be a boolean, 'true' or 'false', got {value!r}.")
-        return name, known[value.strip().lower()]
-    return name, bool(value)
-
-
-def is_dart(params: Mapping[str, Any]) -> bool:
-    """Say whether trees are dropped from round to round."""
-    return bool(given(params, BOOSTING)[1] == "dart")
+    Raises
+    ------
+    ValueError
+        For a text that is none.
+    """
+    name, value = next(((name, params[name]) for name in names if params.get(name) is not None), (names[0], default))
+    if not isinstance(value, str) or kind is None:
+        return name, value
+    try:
+        return name, float(value) if kind is float else _FLAGS[value.strip().lower()]
+    except (ValueError, KeyError):
+        expected = "a number" if kind is float else "a boolean, 'true' or 'false'"
+        raise ValueError(f"{name} must be {expected}, got {value!r}.") from None
 
 
 def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
@@ -97,18 +92,18 @@ def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
             "Use 'gbdt', 'dart' or data_sample_strategy='goss'."
         )
     for names in (POSITIVE_BAGGING, NEGATIVE_BAGGING):
-        name, fraction = given_number(params, names, 1.0)
+        name, fraction = given(params, names, 1.0, float)
         if fraction != 1:
             raise ValueError(
                 f"{name} must be 1, got {fraction!r}: LightGBM ignores it with a custom objective. "
                 "Use subsample (bagging_fraction)."
             )
-    name, sigmoid = given_number(params, ["sigmoid"], 1.0)
+    name, sigmoid = given(params, ["sigmoid"], 1.0, float)
     if sigmoid != 1:
         raise ValueError(f"sigmoid must be 1, got {sigmoid!r}: raw predictions are log-odds.")
-    if given_number(params, ["multi_error_top_k"], 1)[1] != 1:
+    if given(params, ["multi_error_top_k"], 1, float)[1] != 1:
         raise ValueError("multi_error_top_k must be 1: multi_error is of the most probable class.")
-    name, num_class = given_number(params, NUM_CLASS)
+    name, num_class = given(params, NUM_CLASS, None, float)
     if num_class not in (None, max(n_classes, 1)) and (num_class, kind) != (1, "binary"):
         raise ValueError(f"{name} is the number of classes in y, {n_classes}, got {num_class!r}.")
     name, device = given(params, DEVICE)
@@ -125,14 +120,15 @@ def library_weights(params: Mapping[str, Any], classes: NDArray[Any]) -> dict[st
     classes : ndarray of shape (n_classes,)
     """
     weights: dict[str, Any] = {}
-    by_class = by_label(params.get("class_weight"))
+    by_class = params.get("class_weight")
+    by_class = by_class if by_class is None else by_label(by_class)
     if isinstance(by_class, Mapping):  # in scikit-learn a class that is not named has weight 1
         by_class = {**{label: 1.0 for label in classes.tolist() if label not in by_class}, **by_class}
     weights["class_weight"] = by_class
-    name, is_unbalance = given_flag(params, UNBALANCE, False)
+    name, is_unbalance = given(params, UNBALANCE, False, bool)
     # LightGBM weights the rarer class up by the quotient of the counts, which is "balanced" up to a factor
     weights[name] = "balanced" if is_unbalance else None
-    name, weight = given_number(params, ["scale_pos_weight"], 1.0)
+    name, weight = given(params, ["scale_pos_weight"], 1.0, float)
     if weight != 1 and len(classes) != 2:
         raise ValueError(f"scale_pos_weight is for two classes, got {len(classes)}: use focal_alpha.")
     weights[name] = (1.0, weight) if weight != 1 else None

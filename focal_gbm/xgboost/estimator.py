@@ -181,7 +181,7 @@ feature_weights
             },
             type(self).__name__,
         )
-        alpha = checked(alpha, classes, name)
+        alpha = alpha if alpha is None else checked(alpha, classes, name)
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
         labels = self.__dict__.pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
