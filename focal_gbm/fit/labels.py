@@ -62,11 +62,12 @@ def encode_as(y: Any, classes: NDArray[Any], name: str) -> NDArray[Any]:
     unseen = [label for label in own.tolist() if label not in known]
     if unseen:
         raise ValueError(f"{name} must hold only labels seen in y, {classes.tolist()}, got {unseen}.")
-    return smallest_integers(np.array([known[label] for label in own.tolist()], np.intp), len(classes))[codes]
+    by_own = np.array([known[label] for label in own.tolist()], np.intp)
+    return np.asarray(smallest_integers(by_own, len(classes))[codes])
 
 
 def encode_evaluated(labels: Any, i: int, y: Any, codes: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
-    """Return the codes of an evaluation set, `codes` themselves where it has the very `y` of the training set.
+    """Return the codes of an evaluation set, `codes` themselves where its labels are the very `y`.
 
     Parameters
     ----------

@@ -65,9 +65,6 @@ def plan_of(
     alpha: Any,
     margin_loss: MarginLoss | None,
     least_share: float,
-    *,
-    classes: NDArray[Any] | None = None,
-    alpha_name: str = "alpha",
 ) -> Plan:
     """Return the plan.
 
@@ -77,18 +74,14 @@ def plan_of(
     class_counts : ndarray of shape (n_classes,), or (n_labels, 2) for many labels
         Weight of each class.
     gamma, alpha, margin_loss
-        As the user gave them. For many labels α is one pair for all, counted over all labels.
+        As the user gave them, α by class code: for many labels one pair for all, counted over all labels.
     least_share : float
         Share of the rows that the library takes for a class without weight, in its start.
-    classes : ndarray of shape (n_classes,), default=None
-        The labels by which `alpha` may give weights; 0 to K-1 by default.
-    alpha_name : str
-        What the user calls α.
     """
     if not class_counts.any():
         raise ValueError("sample_weight must have at least one positive weight, got all weights zero.")
     counts = class_counts.sum(axis=0) if kind == "multilabel" else class_counts
-    weights = resolve_alpha(alpha, np.arange(len(counts)) if classes is None else classes, counts, alpha_name)
+    weights: Any = resolve_alpha(alpha, np.arange(len(counts)), counts, "alpha")
     chosen = {"margin_loss": margin_loss} if margin_loss is not None else {"gamma": gamma}
     loss: Any
     if kind == "multiclass":
@@ -117,7 +110,7 @@ def decide(raw_prediction: FloatArray, class_weights: Any) -> NDArray[np.intp]:
     log_alpha = np.log(class_weights)
     if raw_prediction.ndim == 2 and raw_prediction.shape[1] == len(log_alpha) > 2:
         return np.asarray((raw_prediction + log_alpha).argmax(axis=1))
-    return (raw_prediction > log_alpha[0] - log_alpha[1]).astype(np.intp)
+    return np.asarray(raw_prediction > log_alpha[0] - log_alpha[1], np.intp)
 
 
 def count_classes(labels: NDArray[Any], weight: FloatArray | None, n_classes: int) -> FloatArray:

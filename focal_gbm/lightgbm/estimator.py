@@ -72,6 +72,8 @@ class FocalLGBMClassifier(LGBMClassifier):
     (569, 2)
     """
 
+    class_weight: Any  # LightGBM's, which `fit` puts back as it was
+
     def __init__(
         self,
         *,
@@ -174,8 +176,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         classes, codes = self._encode(y)
         if codes.ndim == 2:
             raise ValueError(
-                f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no model "
-                f"of many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
+                f"y should be a 1d array of shape (n_samples,), got shape {codes.shape}. LightGBM has no "
+                f"model of many labels: wrap this estimator, MultiOutputClassifier({type(self).__name__}())."
             )
         known = y, codes, classes
         if eval_set is not None:

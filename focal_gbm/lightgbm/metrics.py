@@ -116,7 +116,9 @@ class Metric:
 class NativeMetric(Metric):
     """The same in the form that `lightgbm.train` calls."""
 
-    def __call__(self, raw_prediction: FloatArray, data: Any, weight: Any = None) -> Any:
+    def __call__(  # type: ignore[override]
+        self, raw_prediction: FloatArray, data: Any, weight: Any = None
+    ) -> Any:
         """Return (name, value, whether greater is better)."""
         if not callable(self._metric):
             return super().__call__(data.get_label(), raw_prediction, data.get_weight())

@@ -44,7 +44,7 @@ def begin(booster: lightgbm.Booster, is_dart: bool, params: dict[str, Any]) -> N
     params : dict
         Of the fit.
     """
-    booster._Booster__set_objective_to_none = True  # type: ignore[attr-defined]
+    booster._Booster__set_objective_to_none = True
     if is_dart and hasattr(booster, "_Booster__inner_predict"):
         booster._Booster__inner_predict(data_idx=0)
         with suppress(lightgbm.basic.LightGBMError):  # no feature can be split: nothing to draw
@@ -53,7 +53,7 @@ def begin(booster: lightgbm.Booster, is_dart: bool, params: dict[str, Any]) -> N
 
 def end(booster: lightgbm.Booster) -> None:
     """Undo what `begin` told a booster that is done and has an objective, without which `refit` refuses."""
-    booster._Booster__set_objective_to_none = False  # type: ignore[attr-defined]
+    booster._Booster__set_objective_to_none = False
 
 
 def check_device(name: str, device: object) -> None:

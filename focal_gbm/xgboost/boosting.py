@@ -234,7 +234,10 @@ class _Rounds:
             self._kernel = lambda raw_prediction: (nothing, nothing)
             return
         parameters = learner["generic_param"]
-        options = {"scale": plan.scale, "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss)}
+        options: dict[str, Any] = {
+            "scale": plan.scale,
+            "hessian_factor": softmax_factor(FocalXGBObjective, plan.loss),
+        }
         if is_cuda(parameters["device"]) and len(labels) > _EXACT_ROWS:
             self._kernel = cuda_kernel(
                 parameters["device"], _cuda_major(), plan.loss, labels, weight, **options

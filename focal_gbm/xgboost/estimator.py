@@ -76,6 +76,11 @@ class FocalXGBClassifier(OnDevice, XGBClassifier):
     (569, 2)
     """
 
+    # XGBoost's, which `fit` and `load_model` put back as they were
+    callbacks: Any
+    objective: Any
+    base_score: Any
+
     def __init__(
         self,
         *,
@@ -177,7 +182,7 @@ feature_weights
         alpha = checked(alpha, classes, name)
         if name == "scale_pos_weight":
             warn_of_library_weights(self, name, weight, (1.0, weight))
-        labels = vars(self).pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
+        labels = self.__dict__.pop("_labels", None)  # XGBoost's `fit` compares its codes with `classes_`
         given, objective = self.callbacks, self.objective
         self._boosting = FocalBoosting(self.focal_gamma, alpha, self.margin_loss, missing=self.missing)
         self.callbacks = [self._boosting, *(given or ())]
@@ -287,7 +292,7 @@ feature_weights
         self.base_score = start  # the model's, which a later fit would take for the user's wish
         if self.objective != "multi:softmax":  # which XGBoost's `predict_proba` has to know
             self.objective = objective
-        vars(self).pop("_labels", None)
+        self.__dict__.pop("_labels", None)
         saved = json.loads(self.get_booster().attr(ATTRIBUTE) or "{}")
         if "classes" in saved:
             self._labels = np.array(saved["classes"]["values"], saved["classes"]["dtype"])
