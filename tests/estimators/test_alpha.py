@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from focal_gbm.fit.alpha import DEFAULT_BETA, by_code, resolve_alpha
 from numpy.testing import assert_allclose, assert_array_equal
 from problems import booster, fit, log, n_best, ours, rows
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
+
+from focal_gbm.fit.plan import DEFAULT_BETA, by_code, resolve_alpha
 
 BINARY = np.array([0, 1])
 NAMES = np.array(["ham", "spam", "zoo"])

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from focal_gbm.lightgbm.model_text import complete
 from numpy.testing import assert_allclose, assert_array_equal
 from problems import CLOSE, Problem, booster, fit, log, n_best, ours, plain, rows
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from focal_gbm import FocalXGBClassifier, Poly1Focal
+from focal_gbm.lightgbm.boosting import complete
 
 
 def assert_same(a, b, X):
@@ -247,8 +247,10 @@ def test_copies(problem, how):
 
 
 def test_a_clone_is_not_fitted_and_fits_the_same(problem):
-    model = fit(problem.ours(focal_alpha=[1.0, 3.0, 2.0] if problem.kind == "many" else 0.7), problem.train)
-    other = clone(model)
+    model = problem.ours(focal_alpha=[1.0, 3.0, 2.0] if problem.kind == "many" else 0.7)
+    params = repr(model.get_params())
+    other = clone(fit(model, problem.train))
+    assert repr(model.get_params()) == repr(other.get_params()) == params
     assert not other.__sklearn_is_fitted__()
     assert_same(fit(other, problem.train), model, problem.valid.X)
 
@@ -294,6 +296,12 @@ def test_refit_of_lightgbm(validation):
         return -np.log(np.where(other.y, p, 1 - p)).mean()
 
     assert loss(again.predict(other.X)) < loss(model.predict_proba(other.X)[:, 1])
+    # weights of classes are α, and no part of a later refit
+    with pytest.warns(UserWarning, match="scale_pos_weight=3.0 moves the decisions"):
+        weighted = fit(ours("lightgbm", scale_pos_weight=3.0), rows("two"))
+    same = fit(ours("lightgbm", focal_alpha=(1.0, 3.0)), rows("two"))
+    refitted = [one.booster_.refit(other.X, other.y).predict(other.X) for one in (weighted, same)]
+    assert_allclose(*refitted, rtol=0, atol=1e-12)
 
 
 # The text of LightGBM

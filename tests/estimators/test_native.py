@@ -198,13 +198,16 @@ def test_checkpoints_of_lightgbm(kind, tmp_path):
 
     def checkpoint(env):
         if env.iteration == 3:
-            texts.append(env.model.model_to_string())
+            texts.extend(env.model.model_to_string(start_iteration=start) for start in (0, 2))
             env.model.save_model(tmp_path / "at_4.txt")
 
     model = fit(problem.ours(), problem.train, callbacks=[checkpoint])
     expected = model.predict_proba(problem.valid.X, num_iteration=4)
     for first in (lightgbm.Booster(model_file=tmp_path / "at_4.txt"), lightgbm.Booster(model_str=texts[0])):
         assert_allclose(as_columns(first.predict(problem.valid.X)), expected, rtol=0, atol=1e-12)
+    rest = lightgbm.Booster(model_str=texts[1]).predict(problem.valid.X, raw_score=True)  # without the start
+    expected = model.booster_.predict(problem.valid.X, start_iteration=2, num_iteration=2, raw_score=True)
+    assert_allclose(rest, expected, rtol=0, atol=1e-12)
 
 
 class Recorder(xgboost.callback.TrainingCallback):
@@ -232,8 +235,11 @@ def test_other_callbacks_of_xgboost(table):
     assert recorder.calls == ["before", *((i, i) for i in range(10)), "after"]
     half = fit(ours("xgboost", n_estimators=6), table)  # XGBoost itself takes a new rate one round late
     assert_allclose(model.predict_proba(table.X), half.predict_proba(table.X), atol=1e-6)
-    booster(model).update(matrix(table), 10)  # the library's own again
-    assert booster(model).num_boosted_rounds() == 11
+    plain = xgboost.Booster(model_file=booster(model).save_raw())
+    for one in (booster(model), plain):  # the library's own update again
+        one.set_param({"max_depth": 3, "learning_rate": 0.3})
+        one.update(matrix(table), 10)
+    assert_array_equal(booster(model).predict(matrix(table)), plain.predict(matrix(table)))
 
 
 def test_rates_of_lightgbm(table):
@@ -323,12 +329,16 @@ def test_metrics_of_train_see_probabilities(table, validation):
 
     results, train_set = {}, dataset(table)
     found = focal_gbm.lightgbm.train(
-        {"verbose": -1, "metric": ["auc", "logloss"]}, train_set, 5, feval=mean,
+        {"verbose": -1, "metric": ["logloss", "auc"]}, train_set, 5, feval=mean,
         valid_sets=[dataset(validation, reference=train_set)],
         callbacks=[lightgbm.record_evaluation(results)],
     )  # fmt: skip
     assert seen["mean"] == pytest.approx(found.predict(validation.X).mean(), abs=CLOSE["lightgbm"])
-    assert set(results["valid_0"]) == {"auc", "binary_logloss", "mean"}
+    assert [*results["valid_0"]] == [
+        "binary_logloss",
+        "auc",
+        "mean",
+    ]  # LightGBM itself computes its own first
     results = {}
     focal_gbm.xgboost.train(
         {}, matrix(table), 5, evals=[(matrix(validation), "v")], evals_result=results, verbose_eval=False,
