@@ -454,7 +454,7 @@ DRAWN = dict.fromkeys(
 # Of 15 rows LightGBM makes no leaf, so that any two models of them are the same.
 @pytest.mark.filterwarnings("ignore:Unknown data type:UserWarning")
 @pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix:UserWarning")
-@pytest.mark.filterwarnings("ignore:Focal.*Classifier grew no split:UserWarning")
+@pytest.mark.filterwarnings("ignore:The model grew no split:UserWarning")
 @parametrize_with_checks(
     [EarlyStoppingClassifier(FocalXGBClassifier()), EarlyStoppingClassifier(FocalLGBMClassifier(verbose=-1))],
     expected_failed_checks=lambda found: DRAWN if is_xgboost(found.estimator) else {},

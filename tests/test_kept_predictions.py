@@ -1,5 +1,7 @@
 """Predictions kept on a device, by a stand-in for one, are those that XGBoost keeps, to the last bit."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -193,3 +195,57 @@ class TestUpload:
 
         monkeypatch.setattr(cupy, "empty", fail)
         assert gpu.upload(cuda_of(cupy), table) is None
+
+
+class TestWithoutKeptPredictions:
+    """Where gradients cannot stay on the device, XGBoost trains all the same, and a warning says what to do."""
+
+    @pytest.fixture
+    def handed_over(self, monkeypatch):
+        """The types of the gradients that XGBoost is given."""
+        types, boost = [], xgboost.Booster.boost
+
+        def record(self, dtrain, **options):
+            types.append(type(options["grad"]))
+            return boost(self, dtrain, **options)
+
+        monkeypatch.setattr(xgboost.Booster, "boost", record)
+        return types
+
+    def fit(self, table, **params):
+        return FocalXGBClassifier(n_estimators=3, n_jobs=1, **params).fit(table.X, table.y).predict_proba(table.X)
+
+    def test_without_cupy_the_fit_warns_at_the_users_line(self, cupy, handed_over, monkeypatch):
+        monkeypatch.setitem(sys.modules, "cupy", None)
+        table = make_table(0, N)
+        with pytest.warns(UserWarning, match=r"gradients .* on the CPU .* CuPy is missing") as caught:
+            p = self.fit(table, device="cuda")
+        ours = [one for one in caught if "pip install 'cupy-cuda" in str(one.message)]
+        assert [one.filename for one in ours] == [__file__]
+        assert set(handed_over) == {np.ndarray}
+        monkeypatch.undo()
+        assert_array_equal(p, self.fit(table))
+
+    def test_without_a_device_xgboost_says_so(self, handed_over):
+        self.fit(make_table(0, N), device="cuda")
+        assert set(handed_over) == {np.ndarray}
+
+    @pytest.mark.parametrize("where", ["compile", "empty"])
+    def test_a_cupy_that_fails_is_an_advice_too(self, cupy, handed_over, monkeypatch, where):
+        def fail(*_):
+            raise RuntimeError("no libnvrtc.so")
+
+        if where == "compile":
+            monkeypatch.setattr(cupy.RawKernel.func, "compile", fail)
+        else:
+            monkeypatch.setattr(cupy, "empty", fail)
+            monkeypatch.setattr(gpu, "upload", lambda *_: None)
+        with pytest.warns(UserWarning, match=r"CuPy failed \(no libnvrtc\.so\)\. pip install 'cupy-cuda\d\dx\[ctk\]'"):
+            self.fit(make_table(0, N), device="cuda")
+        assert set(handed_over) == {np.ndarray}
+
+    def test_few_rows_stay_on_the_cpu(self, cupy, handed_over):
+        table = make_table(0, 500)
+        p = self.fit(table, device="cuda")
+        assert set(handed_over) == {np.ndarray}
+        assert_array_equal(p, self.fit(table))

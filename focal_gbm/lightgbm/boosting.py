@@ -283,7 +283,7 @@ def train(
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> booster = train({"num_leaves": 4, "verbose": -1}, lightgbm.Dataset(X, y), 20, gamma=2.0)
     >>> booster.predict(X[:2]).round(1)  # probabilities
-    array([0. , 0.1])
+    array([0.2, 0.1])
     """
     check_focal_parameters(gamma, margin_loss)
     params = dict(params)

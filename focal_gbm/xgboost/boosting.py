@@ -89,7 +89,7 @@ class FocalBoosting(TrainingCallback):
     >>> params = {"objective": "binary:logistic", "max_depth": 2}
     >>> booster = xgboost.train(params, xgboost.DMatrix(X, y), 20, callbacks=[FocalBoosting(gamma=2.0)])
     >>> booster.predict(xgboost.DMatrix(X[:2])).round(2)  # probabilities
-    array([0.02, 0.03], dtype=float32)
+    array([0.04, 0.02], dtype=float32)
     """
 
     def __init__(
@@ -170,7 +170,7 @@ def train(
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> booster = train({"max_depth": 2}, xgboost.DMatrix(X, y), 20, gamma=2.0)
     >>> booster.predict(xgboost.DMatrix(X[:2])).round(2)
-    array([0.02, 0.03], dtype=float32)
+    array([0.04, 0.02], dtype=float32)
     """
     objective = "multi:softprob" if dict(params).get("num_class") else "binary:logistic"
     boosting = FocalBoosting(gamma, alpha, margin_loss)

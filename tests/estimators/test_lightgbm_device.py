@@ -6,14 +6,14 @@ from lightgbm import LGBMClassifier
 from lightgbm.basic import LightGBMError
 from problems import ours, rows
 
-from focal_gbm.lightgbm import private
+from focal_gbm.lightgbm import parameters
 
 
 @pytest.fixture(autouse=True)
 def _ask_again():
-    private._has_cuda.cache_clear()
+    parameters._has_cuda.cache_clear()
     yield
-    private._has_cuda.cache_clear()
+    parameters._has_cuda.cache_clear()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_cuda_that_is_built_is_asked_for_once(monkeypatch):
     asked = []
     monkeypatch.setattr(lightgbm, "Booster", lambda params, data: asked.append(params["device_type"]))
     for _ in range(2):
-        private.check_device("device", "cuda")
+        parameters.check_cuda("device")
     assert asked == ["cuda"]
 
 
@@ -60,12 +60,12 @@ def test_an_error_of_the_device_is_lightgbms_to_tell(monkeypatch):
         raise LightGBMError("[CUDA] no CUDA-capable device is detected")
 
     monkeypatch.setattr(lightgbm, "Booster", booster)
-    private.check_device("device", "cuda")
+    parameters.check_cuda("device")
 
 
 @pytest.mark.parametrize("device", [None, "cpu", "gpu"])
 def test_other_devices_are_not_asked_for(built_without, device):
-    private.check_device("device_type", device)
+    parameters.refuse_parameters({"device_type": device}, 2)
     assert built_without == []
 
 
@@ -80,4 +80,4 @@ def test_lightgbm_still_words_it_so():
         works = False
     else:
         works = True
-    assert private._has_cuda() == works
+    assert parameters._has_cuda() == works

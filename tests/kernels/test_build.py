@@ -12,7 +12,7 @@ from needs import missing
 from numpy.testing import assert_allclose
 
 import focal_gbm.kernels
-from focal_gbm.kernels import compiled, cpu, kernel_of
+from focal_gbm.kernels import cpu, kernel_of
 from focal_gbm.losses import Focal
 
 FOLDER = Path(focal_gbm.kernels.__file__).parent
@@ -43,7 +43,6 @@ def library(request, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gcc_and_clang_build_the_same_kernel(library, kind, monkeypatch):
-    monkeypatch.setattr(compiled, "library", lambda: library)
     monkeypatch.setattr(cpu, "library", lambda: library)
     for margin_loss in (Focal(0.0), Focal(2.0)):
         loss = make(kind, margin_loss, ALPHA[kind])
@@ -72,7 +71,7 @@ def test_it_compiles_for_arm(compiler, tmp_path):
 def test_every_level_compiles(compiler, level, flags, tmp_path):
     if shutil.which(compiler) is None:
         missing(compiler, f"no {compiler}")
-    if compiled.level() is None or len(compiled.LEVELS) < 3:
+    if cpu.level() is None or len(cpu.LEVELS) < 3:
         missing("kernel", "installed without a C compiler")
     files = "-c", str(FOLDER / "kernel.c"), "-o", str(tmp_path / "kernel.o")
     command = [compiler, *OPTIONS, *WARNINGS, f"-DENTRY=entry_{level}", *flags, *files]
