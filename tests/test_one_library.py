@@ -15,7 +15,7 @@ X = rng.normal(size=(300, 3))
 y = (X[:, 0] + rng.normal(size=300) > 1).astype(int)
 model = focal_gbm.{estimator}(n_estimators=5, {quiet})
 assert model.fit(X, y).predict_proba(X).shape == (300, 2)
-assert focal_gbm.{objective}(focal_gbm.BinaryFocalLoss(2.0)).loss.gamma == 2.0
+assert focal_gbm.{objective}(focal_gbm.BinaryFocalLoss(2.0)).loss.margin_loss.gamma == 2.0
 try:
     focal_gbm.{other}
 except ImportError as error:
