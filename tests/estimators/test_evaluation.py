@@ -1,6 +1,7 @@
 """Metrics of evaluation sets are those of `predict_proba`, and training stops where they say."""
 
 import functools
+import warnings
 
 import lightgbm
 import numpy as np
@@ -325,6 +326,13 @@ def test_the_training_set_as_evaluation_set(problem):
             problem.kind == "labels") else log_loss(data.y, model.predict_proba(data.X))  # fmt: skip
         (values,) = log(model).values()
         assert values[-1] == pytest.approx(last, rel=1e-5)
+        if problem.library == "lightgbm":  # which knows the training set by identity, in this form alone
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                sets = [(data.X, data.y)]
+                model = problem.ours(**params, random_state=1).fit(data.X, data.y, eval_set=sets)
+            assert_allclose(model.predict_proba(data.X), alone.predict_proba(data.X), rtol=0, atol=1e-12)
+            assert log(model) == {name: pytest.approx(values) for name in log(model)}
 
 
 def test_names_weights_and_starts_of_evaluation_sets_of_lightgbm(table, validation):

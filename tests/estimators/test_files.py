@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import xgboost
 from numpy.testing import assert_allclose, assert_array_equal
-from problems import CLOSE, Problem, booster, fit, log, n_best, ours, plain, rows
+from problems import CLOSE, PROBLEMS, Problem, as_columns, booster, fit, log, n_best, ours, plain, rows
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -34,33 +34,36 @@ def assert_same(a, b, X):
 READER = """
 import sys
 import numpy as np
-path, rows, out, library = sys.argv[1:]
-if library == "xgboost":
-    import xgboost
-    p = xgboost.Booster(model_file=path).predict(xgboost.DMatrix(np.load(rows)))
-else:
-    import lightgbm
-    p = lightgbm.Booster(model_file=path).predict(np.load(rows))
+library, folder, kinds = sys.argv[1], sys.argv[2], sys.argv[3:]
+for kind in kinds:
+    path, rows = f"{folder}/{kind}.json", np.load(f"{folder}/{kind}.npy")
+    if library == "xgboost":
+        import xgboost
+        p = xgboost.Booster(model_file=path).predict(xgboost.DMatrix(rows))
+    else:
+        import lightgbm
+        p = lightgbm.Booster(model_file=path).predict(rows)
+    np.save(f"{folder}/p_{kind}.npy", p)
 assert not any(module.startswith("focal_gbm") for module in sys.modules)
-np.save(out, p)
 """
 
 
-def read_alone(library, path, X, tmp_path):
-    np.save(tmp_path / "rows.npy", X)
-    command = [sys.executable, "-c", READER, path, tmp_path / "rows.npy", tmp_path / "p.npy", library]
-    subprocess.run([*map(str, command)], check=True, capture_output=True, cwd=tmp_path)
-    p = np.load(tmp_path / "p.npy")
-    return np.column_stack([1 - p, p]) if p.ndim == 1 else p
-
-
-def test_a_stopped_model_in_a_fresh_process(problem, tmp_path):
-    model = problem.ours(n_estimators=100, learning_rate=0.5, focal_alpha="balanced")
-    fit(model, problem.train, problem.valid, stop=5)
-    assert n_best(model) < len(next(iter(log(model).values())))
-    booster(model).save_model(tmp_path / "model.json")
-    found = read_alone(problem.library, tmp_path / "model.json", problem.valid.X, tmp_path)
-    assert_allclose(found, model.predict_proba(problem.valid.X), rtol=0, atol=problem.close)
+def test_stopped_models_in_a_fresh_process(library, tmp_path):
+    models = {}
+    for problem in PROBLEMS:
+        if problem.library == library:
+            model = problem.ours(n_estimators=100, learning_rate=0.5, focal_alpha="balanced")
+            fit(model, problem.train, problem.valid, stop=5)
+            assert n_best(model) < len(next(iter(log(model).values())))
+            booster(model).save_model(tmp_path / f"{problem.kind}.json")
+            np.save(tmp_path / f"{problem.kind}.npy", problem.valid.X)
+            models[problem.kind] = model.predict_proba(problem.valid.X)
+    command = [sys.executable, "-c", READER, library, str(tmp_path), *models]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    for kind, expected in models.items():
+        p = np.load(tmp_path / f"p_{kind}.npy")
+        found = p if kind == "labels" else as_columns(p)
+        assert_allclose(found, expected, rtol=0, atol=CLOSE[library])
 
 
 BOOSTERS = {

@@ -7,11 +7,19 @@ import numpy as np
 import pytest
 import xgboost
 from numpy.testing import assert_allclose, assert_array_equal
-from problems import CLOSE, Problem, as_columns, booster, fit, log, n_best, ours, rows
+from problems import CLOSE, Problem, Rows, as_columns, booster, fit, log, n_best, ours, rows
+from scipy.special import expit, softmax
 
 import focal_gbm.lightgbm
 import focal_gbm.xgboost
-from focal_gbm import FocalLGBMObjective, MulticlassFocalLoss, Poly1Focal
+from focal_gbm import (
+    BinaryFocalLoss,
+    FocalLGBMObjective,
+    FocalXGBObjective,
+    MulticlassFocalLoss,
+    MultilabelFocalLoss,
+    Poly1Focal,
+)
 from focal_gbm.xgboost import FocalBoosting
 
 XGBOOST = ("two", "many", "labels")
@@ -67,6 +75,30 @@ def test_train_is_the_estimator(problem, loss, weighted):
     )
     _, probability, _ = trained(problem, weighted=weighted, **arguments)
     assert_allclose(probability, model.predict_proba(problem.valid.X), rtol=0, atol=problem.close)
+
+
+def test_the_bare_objective_with_its_start_and_scale_is_the_estimator(problem):
+    data, X = rows(problem.kind, 0, 1500), problem.valid.X
+    loss = {
+        "two": BinaryFocalLoss(2.0),
+        "many": MulticlassFocalLoss(3, 2.0),
+        "labels": MultilabelFocalLoss(3, 2.0),
+    }[problem.kind]
+    start, params = np.asarray(loss.fit_intercept_only(data.y)), dict(problem.native)
+    if problem.library == "xgboost":
+        params["objective"] = "multi:softprob" if problem.kind == "many" else "binary:logistic"
+        params["base_score"] = (start if problem.kind == "many" else expit(start)).tolist()
+        objective = FocalXGBObjective(loss, scale=3.0)  # 1 + γ
+        found = xgboost.train(params, matrix(data), 10, obj=objective).predict(xgboost.DMatrix(X))
+    else:
+        params["objective"] = FocalLGBMObjective(loss, scale=3.0)
+        starts = np.tile(start, (1500, 1)).squeeze()
+        train_set = lightgbm.Dataset(data.X, data.y, init_score=starts)
+        raw = lightgbm.train(params, train_set, 10).predict(X, raw_score=True) + start
+        found = softmax(raw, axis=1) if problem.kind == "many" else expit(raw)
+    found = found if problem.kind == "labels" else as_columns(found)
+    expected = fit(problem.ours(), data).predict_proba(X)
+    assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
@@ -158,8 +190,13 @@ def test_going_on_from_any_log_odds(problem, before):
         "the library's": problem.own, "another γ": lambda: problem.ours(focal_gamma=0.5),
         "α": lambda: problem.ours(focal_alpha="balanced"),
     }[before]()  # fmt: skip
-    fit(first, problem.train)
-    model = go_on(problem, problem.ours(n_estimators=1, learning_rate=1e-9), booster(first))
+    data = problem.train
+    fit(first, data)
+    some = data.y == data.y.max() if data.y.ndim == 1 else data.y[:, 0] == 1
+    keep = some | (np.arange(300) % 4 == 0)  # other base rates, which must not move the start
+    model = problem.ours(n_estimators=1, learning_rate=1e-9)
+    name = "xgb_model" if problem.library == "xgboost" else "init_model"
+    fit(model, Rows(data.X[keep], data.y[keep], None), **{name: booster(first)})
     assert_allclose(model.predict_proba(problem.valid.X), first.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
 
 
