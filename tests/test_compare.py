@@ -156,7 +156,7 @@ def test_the_verdict_follows_from_both_scores(comparison, gain, loss, words, adv
     ],
 )
 def test_what_is_not_told_says_what_would_tell(comparison, gains, rows, words):
-    found = changed(comparison, {"log_loss": 0.0}, rows)
+    found = changed(comparison, {"average_precision": 0.0, "log_loss": 0.0}, rows)
     base = found.values("xgboost", LOG_LOSS, "log_loss")
     of = (found.scores.library == "xgboost") & (found.scores.contestant == CHOSEN)
     found.scores.loc[of, "log_loss"] = base - np.array(gains) * base.mean()

@@ -224,7 +224,7 @@ def kernel_of(
     hessian_factor : float, default=1.0
         Multiplies the Hessian before the floor, see `Loss.gradient_hessian`.
     start : array-like of shape (n_columns,), default=None
-        Constants to add to the raw prediction, one per column.
+        Constants to add to the raw prediction, one per column or one for all.
     order : {"C", "F"}, default="C"
         Memory order of the results.
     threads : Threads, default=Threads()
@@ -242,7 +242,7 @@ def kernel_of(
     """
     global _was_warned
     shape = loss.raw_shape(len(labels))
-    constants = np.zeros(shape[1:]) if start is None else np.reshape(np.asarray(start, np.float64), shape[1:])
+    constants = np.array(np.broadcast_to(0.0 if start is None else np.squeeze(start), shape[1:]), np.float64)
     out = np.empty(shape, np.float32, order), np.empty(shape, np.float32, order)  # type: ignore[call-overload]
     arguments = (loss, labels, weight, hessian_factor, constants, out)
     if loss.link != "logit":  # published scores: NumPy alone has their formulas

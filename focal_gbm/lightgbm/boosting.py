@@ -221,6 +221,7 @@ def _write_complete(booster: lightgbm.Booster, boosting: Boosting) -> None:
             vars(booster).pop(name, None)
         # a booster that is done has an objective, without which `refit`, ONNX and SHAP refuse
         booster.params["objective"] = objective.partition(" ")[0]
+        booster._Booster__set_objective_to_none = False
         own.model_from_string(booster, model_str)
         if boosting.can_learn and not booster.feature_importance().any():
             warn_of_no_split("min_child_samples, min_child_weight or min_split_gain")
