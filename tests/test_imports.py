@@ -65,6 +65,7 @@ PRIVATE = {
     "_Booster__inner_predict": "lightgbm.boosting",
     "_Booster__set_objective_to_none": "lightgbm.boosting",
     "_LIB": "lightgbm.objective",
+    "_other_params": "lightgbm.estimator",
     "_process_params": "lightgbm.estimator",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import lightgbm
 from lightgbm import LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 from focal_gbm.fit.labels import encode, encode_evaluated
 from focal_gbm.fit.plan import (
@@ -129,6 +130,14 @@ class FocalLGBMClassifier(LGBMClassifier):
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.margin_loss = margin_loss
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; see `LGBMClassifier.get_params`."""
+        if type(self) is not FocalLGBMClassifier:
+            return dict(super().get_params(deep))
+        # LightGBM asks all classes of the hierarchy in turn, in every prediction, a tenth of the time of one row: here
+        # one signature has all names
+        return {**BaseEstimator.get_params(self, deep), **self._other_params}
 
     def fit(
         self,
