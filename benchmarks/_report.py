@@ -17,12 +17,17 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "xgboost", "lightgbm")
 
 def revision() -> str | None:
     """Return git's name of the state that was measured, None outside of a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=FOLDER.parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
     try:
-        found = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=True)
+        is_changed = bool(git("status", "--porcelain", "../focal_gbm"))  # results may be
+        return git("describe", "--always", "--exclude", "*") + "-dirty" * is_changed
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
 
 
 def earlier(name: str) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ WITH_DASK = {"fit.collections", "xgboost.dask", "lightgbm.dask"}
 
 # What the libraries do not document and there is no public way for: each stands in one place, with its reason.
 PRIVATE = {
-    "_create_dmatrix": "xgboost.gpu",
+    "_create_dmatrix": "xgboost.estimator",
     "_Booster__inner_predict": "lightgbm.boosting",
     "_Booster__set_objective_to_none": "lightgbm.boosting",
     "_LIB": "lightgbm.objective",

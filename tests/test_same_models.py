@@ -13,6 +13,7 @@ from cases import cases
 
 from focal_gbm.kernels import cpu
 from focal_gbm.kernels.cpu import SWITCH
+from focal_gbm.xgboost.boosting import STARTS_EACH_CLASS
 
 SAVED = np.load(Path(__file__).parent / "data" / "predictions_22e287c.npz")
 CASES = {case[0]: case[1:] for case in cases()}
@@ -20,6 +21,8 @@ CASES = {case[0]: case[1:] for case in cases()}
 
 @pytest.mark.parametrize("name", CASES)
 def test_predictions_are_those_of_22e287c(name, monkeypatch):
+    if name.startswith("xgb ten") and not STARTS_EACH_CLASS:
+        pytest.skip("XGBoost before 3.1 cannot start each class at its own base rate")
     monkeypatch.setenv(SWITCH, "numpy")
     monkeypatch.setattr(cpu, "tables_of", lambda *_: None)
     library, params, fit, X, y, V, stop = CASES[name]

@@ -28,10 +28,10 @@ from focal_gbm.fit.plan import (
 from focal_gbm.losses import MarginLoss
 from focal_gbm.losses.margin import margin_loss_from_dict
 from focal_gbm.xgboost.boosting import ATTRIBUTE, FocalBoosting
-from focal_gbm.xgboost.gpu import OnDevice
+from focal_gbm.xgboost.gpu import is_cuda, place
 
 
-class FocalXGBClassifier(OnDevice, XGBClassifier):
+class FocalXGBClassifier(XGBClassifier):
     """XGBClassifier trained with focal loss.
 
     The model is XGBoost's own logistic model: `predict_proba`, metrics, early stopping, saved files and SHAP
@@ -194,6 +194,15 @@ feature_weights
             self.callbacks, self.objective = given, objective  # XGBoost's `fit` writes to the latter
             self._labels = labels
             del self._boosting
+
+    def _create_dmatrix(self, ref: xgboost.DMatrix | None, **content: Any) -> xgboost.DMatrix:
+        # Private in XGBoost, and the one place in which its `fit` makes matrices.
+        boosting: Any = vars(self).get("_boosting")
+        if boosting is not None and not boosting.is_log_loss and is_cuda(self.device):
+            rows = place(self, content)
+            if ref is None:
+                boosting.rows = rows
+        return super()._create_dmatrix(ref, **content)
 
     def _keep_labels(self, classes: NDArray[Any]) -> None:
         """Keep the labels, also in the booster, whose file then has them."""

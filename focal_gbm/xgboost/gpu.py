@@ -30,23 +30,37 @@ def is_cuda(device: object) -> bool:
     return isinstance(device, str) and device.partition(":")[0] in ("cuda", "gpu")
 
 
-class OnDevice:
-    """The part of FocalXGBClassifier that places rows on a CUDA device before XGBoost makes matrices of them."""
+def place(model: Any, content: dict[str, Any]) -> Any:
+    """Put rows on the device before XGBoost makes a matrix of them.
 
-    def _create_dmatrix(self, ref: xgboost.DMatrix | None, **content: Any) -> xgboost.DMatrix:
-        # Private in XGBoost, and the one place in which `XGBClassifier.fit` makes its matrices.
-        boosting: Any = vars(self).get("_boosting")
-        is_kept = boosting is not None and not boosting.is_log_loss and is_cuda(self.device)  # type: ignore[attr-defined]
-        cuda = _cuda_of(self) if is_kept else None
-        rows = None if cuda is None else upload(cuda, content["data"])
-        if rows is not None:
-            if hasattr(content["data"], "iloc"):  # names and types of columns, which an array has not
-                named = xgboost.DMatrix(content["data"].iloc[:1], feature_types=content.get("feature_types"))
-                content.update(feature_names=named.feature_names, feature_types=named.feature_types)
-            content["data"] = rows
-            if ref is None:
-                boosting.rows = rows
-        return super()._create_dmatrix(ref, **content)  # type: ignore[misc]
+    Parameters
+    ----------
+    model : FocalXGBClassifier
+    content : dict
+        What XGBoost makes the matrix of; the rows in it are replaced.
+
+    Returns
+    -------
+    CuPy array or None
+        The rows, None where they stay where they are.
+    """
+    params = model.get_xgb_params()
+    process_type = params.get("process_type") or "default"
+    if not keeps_trees(params["booster"] or "gbtree", process_type):
+        return None
+    try:
+        cuda = find_cuda(params["device"])
+    except Exception:  # without CuPy, or with one that fails: the kernel says so
+        return None
+    table = content["data"]
+    rows = None if cuda is None else upload(cuda, table)
+    if rows is None:
+        return None
+    if hasattr(table, "iloc"):  # names and types of columns, which an array has not
+        named = xgboost.DMatrix(table.iloc[:1], feature_types=content.get("feature_types"))
+        content.update(feature_names=named.feature_names, feature_types=named.feature_types)
+    content["data"] = rows
+    return rows
 
 
 def keeps_trees(booster: str, process_type: str) -> bool:
@@ -58,17 +72,6 @@ def keeps_trees(booster: str, process_type: str) -> bool:
         XGBoost's parameters.
     """
     return booster == "gbtree" and process_type == "default"
-
-
-def _cuda_of(model: Any) -> Cuda | None:
-    params = model.get_xgb_params()
-    process_type = params.get("process_type") or "default"
-    if not is_cuda(params["device"]) or not keeps_trees(params["booster"] or "gbtree", process_type):
-        return None
-    try:
-        return find_cuda(params["device"])
-    except Exception:  # without CuPy, or with one that fails: the kernel says so
-        return None
 
 
 def upload(cuda: Cuda, table: Any) -> Any:

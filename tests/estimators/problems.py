@@ -162,3 +162,5 @@ PROBLEMS = [
     Problem("xgboost", "two"), Problem("xgboost", "many"), Problem("xgboost", "labels"),
     Problem("lightgbm", "two"), Problem("lightgbm", "many"),
 ]  # fmt: skip
+if tuple(map(int, xgboost.__version__.split(".")[:2])) < (3, 1):  # cannot start each class at its own base rate
+    PROBLEMS = [p for p in PROBLEMS if p.library == "lightgbm" or p.kind == "two"]
