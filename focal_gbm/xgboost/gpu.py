@@ -44,12 +44,12 @@ def place(model: Any, content: dict[str, Any]) -> Any:
     CuPy array or None
         The rows, None where they stay where they are.
     """
-    params = model.get_xgb_params()
-    process_type = params.get("process_type") or "default"
-    if not keeps_trees(params["booster"] or "gbtree", process_type):
+    # not by `get_xgb_params`, which draws from a `random_state` that is a generator
+    process_type = (model.kwargs or {}).get("process_type") or "default"
+    if not keeps_trees(model.booster or "gbtree", process_type):
         return None
     try:
-        cuda = find_cuda(params["device"])
+        cuda = find_cuda(model.device)
     except Exception:  # without CuPy, or with one that fails: the kernel says so
         return None
     table = content["data"]
