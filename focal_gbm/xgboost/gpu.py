@@ -45,7 +45,7 @@ def place(model: Any, content: dict[str, Any]) -> Any:
         The rows, None where they stay where they are.
     """
     # not by `get_xgb_params`, which draws from a `random_state` that is a generator
-    process_type = (model.kwargs or {}).get("process_type") or "default"
+    process_type = (getattr(model, "kwargs", None) or {}).get("process_type") or "default"
     if not keeps_trees(model.booster or "gbtree", process_type):
         return None
     try:
