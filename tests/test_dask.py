@@ -149,14 +149,18 @@ def test_the_callback_in_xgboosts_own_training(client, how):
 @pytest.mark.parametrize("n_partitions", [2, 4])
 def test_an_empty_partition(client, classes, n_partitions):
     distributed_class, _, _, params = classes
-    if distributed_class is DaskFocalLGBMClassifier and n_partitions == 2:
-        pytest.skip("LightGBM refuses a worker without rows")
     X, y, _ = make_rows()
     frame = pd.DataFrame(X, columns=list("abcde")).assign(label=y, row=np.arange(N_ROWS))
     table = dd.from_pandas(frame, npartitions=n_partitions)
     table, kept = (one[one["row"] >= N_ROWS // n_partitions] for one in (table, frame))
     features, labels = table[list("abcde")], table["label"]
-    model = distributed_class(**params, focal_alpha="balanced").fit(features, labels)
+    model = distributed_class(**params, focal_alpha="balanced")
+    try:
+        model.fit(features, labels)
+    except ValueError as error:  # of a worker that has been given no other partition, which Dask decides
+        if distributed_class is DaskFocalLGBMClassifier and "non empty" in str(error):
+            pytest.skip("LightGBM refuses a worker without rows")
+        raise
     local = model.to_local()
     expected = local.predict(kept[list("abcde")])
     assert np.asarray(model.predict(features).compute()).tolist() == expected.tolist()
