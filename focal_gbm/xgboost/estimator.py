@@ -297,9 +297,12 @@ feature_weights
         ----------
         fname : path or bytearray
         """
-        start, objective = self.base_score, self.objective
+        # Of the model, which a later fit would take for the user's wish
+        given = {name: getattr(self, name) for name in ("base_score", "enable_categorical", "feature_types")}
+        objective, has_categories = self.objective, self.enable_categorical
         super().load_model(fname)
-        self.base_score = start  # the model's, which a later fit would take for the user's wish
+        given["enable_categorical"] = has_categories or self.enable_categorical  # without, they cannot be predicted
+        self.__dict__.update(given)
         if self.objective != "multi:softmax":  # which XGBoost's `predict_proba` has to know
             self.objective = objective
         self.__dict__.pop("_labels", None)
