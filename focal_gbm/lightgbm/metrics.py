@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from focal_gbm._validation import FloatArray
 
@@ -21,22 +21,24 @@ from focal_gbm._validation import FloatArray
 _OF_ORDER = {"binary": ("auc", "average_precision"), "multiclass": ("auc_mu",)}
 
 
-def _log_loss(y: NDArray[Any], p: FloatArray, f: FloatArray) -> FloatArray:
+def _log_loss(y: NDArray[Any], f: FloatArray) -> FloatArray:
     if f.ndim == 1:
-        return np.logaddexp(0.0, np.where(y > 0, -f, f))
-    return -np.log(p[np.arange(len(y)), y.astype(np.intp)])
+        minus_m = np.where(y > 0, -f, f)
+        # softplus of it, as every round takes it: np.logaddexp is slower
+        return np.log1p(np.exp(-np.abs(f))) + np.maximum(minus_m, 0.0)
+    return logsumexp(f, axis=1) - f[np.arange(len(y)), y.astype(np.intp)]
 
 
-def _error(y: NDArray[Any], p: FloatArray, f: FloatArray) -> NDArray[Any]:
+def _error(y: NDArray[Any], f: FloatArray) -> NDArray[Any]:
     return (f > 0) != (y > 0) if f.ndim == 1 else f.argmax(axis=1) != y
 
 
-def _absolute(y: NDArray[Any], p: FloatArray, f: FloatArray) -> FloatArray:
-    return np.abs(p - y)
+def _absolute(y: NDArray[Any], f: FloatArray) -> FloatArray:
+    return np.abs(expit(f) - y)
 
 
-def _squared(y: NDArray[Any], p: FloatArray, f: FloatArray) -> FloatArray:
-    return (p - y) ** 2
+def _squared(y: NDArray[Any], f: FloatArray) -> FloatArray:
+    return (expit(f) - y) ** 2
 
 
 _LOG_LOSS = ("logloss", "binary_logloss", "multi_logloss")
@@ -97,11 +99,11 @@ class Metric:
     def __call__(self, y_true: NDArray[Any], raw_prediction: FloatArray, weight: Any) -> Any:
         """Return (name, value, whether greater is better), in the form that LGBMClassifier calls."""
         log_odds = raw_prediction + self._boosting.start
-        probability = expit(log_odds) if log_odds.ndim == 1 else softmax(log_odds, axis=1)
         if not callable(self._metric):
             name, loss = self._metric
-            value = float(np.average(loss(y_true, probability, log_odds), weights=weight))
+            value = float(np.average(loss(y_true, log_odds), weights=weight))
             return name, value**0.5 if name == "rmse" else value, False
+        probability = expit(log_odds) if log_odds.ndim == 1 else softmax(log_odds, axis=1)
         n_arguments = len(inspect.signature(self._metric).parameters)
         if n_arguments not in (2, 3, 4):
             raise TypeError(f"Self-defined eval function should have 2, 3 or 4 arguments, got {n_arguments}")
