@@ -7,9 +7,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 import pytest
-from estimators import BOTH, make_table
+from estimators import BOTH
 from hypothesis import settings
 from needs import missing
+from tables import make_table
 
 from focal_gbm.kernels.cpu import SWITCH, library
 

@@ -78,6 +78,30 @@ def encode_evaluated(labels: Any, i: int, y: Any, codes: NDArray[Any], classes: 
     return codes if labels is y else encode_as(labels, classes, f"the labels of eval_set[{i}]")
 
 
+def class_codes(labels: NDArray[Any], n_classes: int) -> NDArray[Any]:
+    """Return the labels that a library keeps, whole numbers in a float array, as losses take them.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,) or (n_samples, n_labels)
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of the shape of `labels`, codes in the smallest type that holds them
+
+    Raises
+    ------
+    ValueError
+        With the first label that is not a whole number from 0 to ``n_classes - 1``.
+    """
+    codes = labels.astype(np.uint8 if n_classes <= 256 else np.intp)
+    if not (codes == labels).all() or (labels >= n_classes).any():
+        wrong = labels[(codes != labels) | (labels >= n_classes)][0]
+        raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
+    return codes
+
+
 def _checked(y: Any, name: str) -> NDArray[Any]:
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")

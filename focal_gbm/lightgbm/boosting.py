@@ -18,6 +18,7 @@ import lightgbm
 import numpy as np
 
 from focal_gbm._validation import FloatArray, check_sample_weight
+from focal_gbm.fit.labels import class_codes
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     check_focal_parameters,
@@ -135,12 +136,8 @@ class Boosting:
 
     def _begin(self, data: lightgbm.Dataset) -> None:
         kind = "binary" if self.n_classes <= 2 else "multiclass"
-        labels, weight = np.asarray(data.get_label()), data.get_weight()
-        codes = labels.astype(np.uint8 if self.n_classes <= 256 else np.intp)
         n_classes = max(self.n_classes, 2)
-        if not (codes == labels).all() or (labels >= n_classes).any():
-            wrong = labels[(codes != labels) | (labels >= n_classes)][0]
-            raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
+        codes, weight = class_codes(np.asarray(data.get_label()), n_classes), data.get_weight()
         counts = self.class_counts
         if counts is None:
             weight = check_sample_weight(weight, len(codes))

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import xgboost
-from numpy.typing import NDArray
 from scipy.special import expit
 from xgboost import collective
 from xgboost.callback import TrainingCallback
 
 from focal_gbm._validation import FloatArray
 from focal_gbm._warnings import warn_user
+from focal_gbm.fit.labels import class_codes
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
     check_focal_parameters,
@@ -211,7 +211,10 @@ class _Rounds:
         booster, boosting = self._booster, self._boosting
         learner = json.loads(booster.save_config())["learner"]
         kind, n_columns = _problem(learner)
-        labels, weight = _labels_of(dtrain, kind, n_columns)
+        codes = class_codes(dtrain.get_label(), n_columns if kind == "multiclass" else 2)
+        labels = codes if kind == "multiclass" else codes.view(np.bool_)
+        weight = dtrain.get_weight()
+        weight = weight if weight.size else None
         counts = count_classes(labels, weight, 2 if kind == "multilabel" else max(n_columns, 2))
         shape = (n_columns, 2) if kind == "multilabel" else counts.shape  # a worker of a cluster may have no rows
         counts = collective.allreduce(np.resize(counts, shape).ravel(), collective.Op.SUM).reshape(shape)
@@ -278,17 +281,6 @@ def _problem(learner: dict[str, Any]) -> tuple[str, int]:
         return "multiclass", int(shape["num_class"])
     n_labels = int(shape["num_target"])
     return ("multilabel", n_labels) if n_labels > 1 else ("binary", 1)
-
-
-def _labels_of(dtrain: xgboost.DMatrix, kind: str, n_columns: int) -> tuple[NDArray[Any], FloatArray | None]:
-    """Return checked labels and weights of a matrix."""
-    labels, weight = dtrain.get_label(), dtrain.get_weight()
-    n_classes = n_columns if kind == "multiclass" else 2
-    codes = labels.astype(np.uint8 if n_classes <= 256 else np.intp)
-    if not (codes == labels).all() or (labels >= n_classes).any():
-        wrong = labels[(codes != labels) | (labels >= n_classes)][0]
-        raise ValueError(f"Labels must be whole numbers from 0 to {n_classes - 1}, got {wrong!s}.")
-    return codes if kind == "multiclass" else codes.view(np.bool_), weight if weight.size else None
 
 
 def _description(boosting: FocalBoosting, class_weights: Any) -> str:

@@ -25,12 +25,12 @@ def in_place(booster: xgboost.Booster, data: xgboost.DMatrix) -> FloatArray:
         Not to be written to, and gone with the next prediction.
     """
     shape, n_axes, values = outputs()
-    failed = c_api().XGBoosterPredictFromDMatrix(
-        booster.handle, data.handle, options(training=True, iteration_begin=0, iteration_end=0),
-        ctypes.byref(shape), ctypes.byref(n_axes), ctypes.byref(values),
+    check(
+        c_api().XGBoosterPredictFromDMatrix(
+            booster.handle, data.handle, options(training=True, iteration_begin=0, iteration_end=0),
+            ctypes.byref(shape), ctypes.byref(n_axes), ctypes.byref(values),
+        )
     )  # fmt: skip
-    if failed:
-        check(failed)
     size = tuple(shape[i] for i in range(n_axes.value))
     if not values:  # no rows: a worker of a cluster may have none
         return np.empty(size, np.float32)
