@@ -28,7 +28,7 @@ import pandas as pd
 from _report import write
 from _signed_rank import bayesian_signed_rank
 from _tables import Problem, Split, fitted, problems, rounds_of
-from scipy.special import logit, softmax
+from scipy import special
 from scipy.stats import t as student
 from scipy.stats import wilcoxon
 from sklearn.metrics import average_precision_score
@@ -86,7 +86,7 @@ class Candidate(NamedTuple):
         weights, shift = None, 0.0
         if self.ratio:  # undersampling adds the same to all log-odds
             keep, keep_stop = (fewer(y, self.ratio) for y in (split.y, split.y_stop))
-            shift = float(logit(split.y.mean()) - logit(split.y[keep].mean()))
+            shift = float(special.logit(split.y.mean()) - special.logit(split.y[keep].mean()))
             split = split._replace(X=split.X.iloc[keep], y=split.y[keep])
             fit_split = split._replace(X_stop=split.X_stop.iloc[keep_stop], y_stop=split.y_stop[keep_stop])
         else:
@@ -101,7 +101,7 @@ class Candidate(NamedTuple):
             raw = raw - (0.0 if weights is None else np.log(weights))
             if shift:
                 raw[:, 1] += shift
-            found.append(softmax(raw, axis=1))
+            found.append(special.softmax(raw, axis=1))
         return found[0], found[1], rounds_of(model)
 
 
