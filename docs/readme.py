@@ -16,7 +16,7 @@ from scipy.stats import gmean
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
-COUNT = "no one two three four five six seven eight nine ten eleven twelve".split()
+COUNT = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 NAMES = ("focal γ=0.5", "focal γ=1", "focal γ=2", "class weights", "undersampling")
 
 
