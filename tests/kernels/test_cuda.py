@@ -151,7 +151,7 @@ def test_names_of_devices(device, expected):
     assert is_cuda(device) is expected
 
 
-@pytest.mark.parametrize("definition", ["", "#define N_CLASSES 5\n"])
+@pytest.mark.parametrize("definition", ["", "#define N_CLASSES 5\n", "#define N_CLASSES 16\n"])
 def test_nvrtc_compiles_the_source(definition):
     nvrtc = nvrtc_library()
     if nvrtc is None:
@@ -160,6 +160,7 @@ def test_nvrtc_compiles_the_source(definition):
     assert "focal_two_classes" in ptx
     assert "focal_many_classes" in ptx
     assert ".f64" not in ptx  # double precision is slow on a device
+    assert ".local" not in ptx  # and so is a row that does not stay in registers
     assert not log.strip("\0")
 
 
