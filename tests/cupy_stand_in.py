@@ -163,8 +163,10 @@ class XGBoostsFunctions:
 
     def __init__(self, library):
         self._library = library
+        self.asked_on = None  #: the device that was the current one
 
     def __getattr__(self, name):
+        self.asked_on = Device.stack[-1]
         return getattr(self._library, name.replace("FromCudaArray", "FromDense"))
 
 

@@ -209,6 +209,7 @@ class TestOnTheDevice:
         except Exception as error:
             pytest.skip(f"LightGBM was built without CUDA: {error}")
         ours = FocalLGBMClassifier(**params, focal_gamma=0.0).fit(table.X, table.y)
-        assert_array_equal(ours.predict_proba(table.X), plain.predict_proba(table.X))
+        # not equal: LightGBM sums on the device in any order
+        assert_allclose(ours.predict_proba(table.X), plain.predict_proba(table.X), atol=1e-3)
         on, off = (FocalLGBMClassifier(**{**params, "device_type": d}).fit(table.X, table.y) for d in ("cuda", "cpu"))
         assert_allclose(on.predict_proba(table.X), off.predict_proba(table.X), atol=0.05)

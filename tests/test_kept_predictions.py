@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from cupy_stand_in import DeviceArray
+from cupy_stand_in import DeviceArray, make_cupy
 from numpy.testing import assert_array_equal
 from tables import make_table
 
@@ -116,6 +116,44 @@ def test_every_round(cupy, kind):
     assert_array_equal(keeps(shorter, data).cpu, in_place(shorter, data))
 
 
+def test_the_device_of_the_rows_is_the_current_one_for_xgboost(cupy):
+    table, two = make_table(0, N), make_cupy(n_devices=2)
+    cuda, data = Cuda(two, two.cuda.Device(1)), xgboost.DMatrix(table.X, table.y)
+    booster = xgboost.Booster({"objective": "binary:logistic", "nthread": 1}, [data])
+    keeps = KeptPredictions(cuda, cuda.upload(table.X), np.nan)
+    keeps(booster, data)
+    booster.boost(data, iteration=0, grad=0.5 - table.y, hess=np.full(N, 0.25))
+    assert keeps(booster, data).device.id == 1
+    assert gpu.c_api().asked_on == 1
+
+
+@pytest.mark.parametrize(("missing", "same"), [(None, np.nan), (np.float32(-1), -1.0), (np.int64(-1), -1.0)])
+def test_the_value_for_missing_is_read_as_xgboost_reads_it(cupy, missing, same):
+    table = make_table(0, N)
+    X = np.where(table.X > 1, same, table.X)
+    one, other = (
+        FocalXGBClassifier(device="cuda", n_estimators=3, n_jobs=1, missing=value).fit(X, table.y)
+        for value in (missing, same)
+    )
+    assert one.get_booster().save_raw("json") == other.get_booster().save_raw("json")
+
+
+def test_a_frame_that_begins_with_an_infinity_for_missing(cupy):
+    table = make_table(0, N)
+    X = pd.DataFrame(table.X, columns=list("abcde"))
+    X.iloc[0, 0] = np.inf
+    model = FocalXGBClassifier(device="cuda", n_estimators=3, n_jobs=1, missing=np.inf).fit(X, table.y)
+    assert model.get_booster().feature_names == list("abcde")
+
+
+def test_an_xgboost_without_cuda_gets_no_rows_of_the_device(cupy, monkeypatch):
+    table = make_table(0, N)
+    monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": False})
+    with pytest.warns(UserWarning, match="main memory"):  # here alone: of such an XGBoost the device is the CPU
+        FocalXGBClassifier(device="cuda", n_estimators=3, n_jobs=1).fit(table.X, table.y)
+    assert cupy.made_matrices_of == []
+
+
 def test_rows_of_ones_own_in_native_training(cupy):
     table = make_table(0, N)
     rows = cupy.asarray(table.X.astype(np.float32))
@@ -127,6 +165,11 @@ def test_rows_of_ones_own_in_native_training(cupy):
     assert kept.save_raw("json") == plain.save_raw("json")
     with pytest.raises(ValueError, match="rows must be those of the matrix trained on, 1500, got 10"):
         xgboost.train(params, data, 2, callbacks=[FocalBoosting(2.0, rows=rows[:10])])
+    elsewhere = cupy.asarray(table.X)
+    elsewhere.device.id = 1
+    for wrong in (table.X, table.X.tolist(), pd.DataFrame(table.X), rows[:, 0], elsewhere):
+        with pytest.raises(TypeError, match="rows must be a CuPy array of numbers, with two axes and on device 0, got"):
+            xgboost.train(params, data, 1, callbacks=[FocalBoosting(2.0, rows=wrong)])
 
 
 @pytest.mark.filterwarnings("ignore:.*`booster=(gblinear|dart)` is deprecated")

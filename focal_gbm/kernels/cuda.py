@@ -41,8 +41,8 @@ class Cuda(NamedTuple):
             return self.cupy.asarray(array)
 
 
-def find_cuda(device: str) -> Cuda | None:
-    """Return CuPy and the device, or None where there is no CUDA device, of which XGBoost itself warns.
+def find_cuda(device: str) -> Cuda:
+    """Return CuPy and the device.
 
     Parameters
     ----------
@@ -53,15 +53,14 @@ def find_cuda(device: str) -> Cuda | None:
     ------
     ImportError
         If CuPy is missing.
+    cupy.cuda.runtime.CUDARuntimeError
+        If it finds no device, or is built for a later CUDA than the driver is.
     """
     import cupy
 
-    try:
-        n_devices = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return None
+    cupy.cuda.runtime.getDeviceCount()  # raises
     ordinal = device.partition(":")[2]
-    return Cuda(cupy, cupy.cuda.Device(int(ordinal) if ordinal else None)) if n_devices else None
+    return Cuda(cupy, cupy.cuda.Device(int(ordinal) if ordinal else None))
 
 
 def cuda_kernel(
@@ -73,7 +72,7 @@ def cuda_kernel(
     Parameters
     ----------
     device : str
-        XGBoost's name of a CUDA device.
+        XGBoost's name of a CUDA device, which it has found.
     cuda_major : int or None
         The version of CUDA that the library was built for, which CuPy should have, too.
     loss, labels, weight, scale, hessian_factor
@@ -83,21 +82,15 @@ def cuda_kernel(
     -------
     CudaKernel or None
         None with a warning that says what to do where CuPy is missing or does not work, or where the loss
-        has no tables; and without one where there is no CUDA device, as XGBoost itself says so.
+        has no tables.
     """
     advice = f"pip install 'cupy-cuda{cuda_major}x[ctk]'" if cuda_major else "pip install 'focal-gbm[gpu]'"
-    try:
-        cuda = find_cuda(device)
-    except ImportError as error:
-        _warn_of_cpu(device, f"CuPy is missing ({error})", f"{advice} keeps predictions on the device.")
-        return None
-    if cuda is None:
-        return None
     tables = tables_of(loss, scale)
     if tables is None:
         _warn_of_cpu(device, f"{loss.margin_loss!r} is too steep for tables")
         return None
     try:
+        cuda = find_cuda(device)
         major = cuda.cupy.cuda.runtime.runtimeGetVersion() // 1000
         if cuda_major not in (None, major):
             warn_user(
@@ -105,7 +98,10 @@ def cuda_kernel(
                 f"may not run both. pip uninstall cupy-cuda{major}x, then {advice}."
             )
         return CudaKernel(cuda, loss, labels, weight, tables, hessian_factor)
-    except Exception as error:  # no compiler library, no memory: whatever it is, the CPU can do it
+    except ImportError as error:
+        _warn_of_cpu(device, f"CuPy is missing ({error})", f"{advice} keeps predictions on the device.")
+        return None
+    except Exception as error:  # an old driver, no compiler library, no memory: whatever it is, the CPU can do it
         _warn_of_cpu(device, f"CuPy failed ({error})", f"{advice} brings CuPy and all that it needs.")
         return None
 

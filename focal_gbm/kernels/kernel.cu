@@ -11,10 +11,12 @@
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n);   \
          i += (long long)gridDim.x * blockDim.x)
 #define REPORT_BAD(row) atomicMin(first_bad, (long long)(row))
+#define UNROLLED _Pragma("unroll") /* an index that the compiler does not know takes a row out of registers */
 #else
 #define KERNEL void
 #define FOR_EACH(i, n) for (long long i = 0; i < (n); ++i)
 #define REPORT_BAD(row) (*first_bad = MIN((row), *first_bad))
+#define UNROLLED
 #endif
 
 /* `constants`: Hessian factor and floor, the limits, and first, n_steps and per_unit of each table, see cuda.py. */
@@ -74,7 +76,7 @@ FUNCTION void many_classes(const float *f, int t, const float *log_alpha, float 
     const Limits limits = {constants[RATE], constants[TERM_SLOPE], constants[SHARE_SLOPE], constants[MOST]};
     Row row = {f, log_alpha, 1 / limits.rate, {-INFINITY, 0}, 0};
     Exact second = {-INFINITY, 0}, top;
-    float total = 0, x, term, e, a = 0, u_true = 0, v = 0;
+    float total = 0, x, term, e, a = 0, u_true = 0, term_true = 0, v = 0;
     First of_first_class;
     Masses m = {0, 0, 0};
     Place place;
@@ -109,20 +111,21 @@ FUNCTION void many_classes(const float *f, int t, const float *log_alpha, float 
     place = place_of(x, of_first);
     term = term_at(point_at(of_first, place, 0, 3), x, limits).value;
     e = point_at(of_first, place, 1, 3).value;
-    for (int k = 0; k < n_classes; ++k) {
-        Place of_k = place_of(y_of(row, k) + term, others);
+    UNROLLED for (int k = 0; k < n_classes; ++k) {
+        float term_k = y_of(row, k) + term;
+        Place of_k = place_of(term_k, others);
         Point w = point_at(others, of_k, 1, 2);
         v += g[k] * point_at(others, of_k, 0, 2).value;
         g[k] *= w.value;
         h[k] = u_of_other(w, row.per_rate);
         m.others += g[k];
         m.moment += g[k] * h[k];
-        if (k == t) a = w.value, u_true = h[k];
+        if (k == t) a = w.value, u_true = h[k], term_true = term_k;
     }
     of_first_class = first_class(e, point_at(of_first, place, 2, 3).value, v, top, limits);
     m.per_total = 1 / (of_first_class.mass + m.others);
     if (t == row.first) a = of_first_class.a, u_true = of_first_class.u;
-    a *= exp_within((1 - limits.rate) * (y_of(row, t) + term)) * weight;
+    a *= exp_within((1 - limits.rate) * term_true) * weight;
     for (int k = 0; k < n_classes; ++k) {
         Derivatives d = of_class(g[k], h[k], k == row.first, k == t, u_true, m, of_first_class);
         g[k] = a * d.gradient;

@@ -46,18 +46,18 @@ def place(model: Any, content: dict[str, Any]) -> Any:
     """
     # not by `get_xgb_params`, which draws from a `random_state` that is a generator
     process_type = (getattr(model, "kwargs", None) or {}).get("process_type") or "default"
-    if not keeps_trees(model.booster or "gbtree", process_type):
+    if not keeps_trees(model.booster or "gbtree", process_type) or not xgboost.build_info()["USE_CUDA"]:
         return None
     try:
         cuda = find_cuda(model.device)
     except Exception:  # without CuPy, or with one that fails: the kernel says so
         return None
     table = content["data"]
-    rows = None if cuda is None else upload(cuda, table)
+    rows = upload(cuda, table)
     if rows is None:
         return None
     if hasattr(table, "iloc"):  # names and types of columns, which an array has not
-        named = xgboost.DMatrix(table.iloc[:1], feature_types=content.get("feature_types"))
+        named = xgboost.DMatrix(table.iloc[:1], missing=content["missing"], feature_types=content.get("feature_types"))
         content.update(feature_names=named.feature_names, feature_types=named.feature_types)
     content["data"] = rows
     return rows
@@ -147,13 +147,23 @@ class KeptPredictions:
         In the order of the matrix trained on.
     missing : float
         The value that stands for a missing one.
+
+    Raises
+    ------
+    TypeError
+        If `rows` are anything else.
     """
 
-    def __init__(self, cuda: Cuda, rows: Any, missing: float) -> None:
-        self._cuda, self._rows, self._missing = cuda, rows, missing
+    def __init__(self, cuda: Cuda, rows: Any, missing: float | None) -> None:
+        self._proxy: ctypes.c_void_p | None = None
+        if upload(cuda, rows) is not rows:
+            raise TypeError(
+                f"rows must be a CuPy array of numbers, with two axes and on device {cuda.device.id}, got {type(rows)}."
+            )
+        self._cuda, self._rows = cuda, rows
+        self._missing = np.nan if missing is None else float(missing)  # as XGBoost reads it
         self._predictions: Any = None
         self._n_rounds = 0
-        self._proxy: ctypes.c_void_p | None = None
 
     def __del__(self) -> None:
         if self._proxy is not None:
@@ -184,20 +194,20 @@ class KeptPredictions:
     def _add(self, booster: xgboost.Booster, n_rounds: int) -> None:
         """Add the trees of the rounds since."""
         library = c_api()
-        if self._proxy is None:  # holds what belongs to the rows beside their values
-            self._proxy = ctypes.c_void_p()
-            check(library.XGProxyDMatrixCreate(ctypes.byref(self._proxy)))
-        interface = _array_interface(self._predictions)
-        check(library.XGDMatrixSetInfoFromInterface(self._proxy, b"base_margin", interface))
-        which = options(iteration_begin=self._n_rounds, iteration_end=n_rounds, missing=self._missing, cache_id=0)
-        shape, n_axes, values = outputs()
-        check(
-            library.XGBoosterPredictFromCudaArray(
-                booster.handle, _array_interface(self._rows), which, self._proxy,
-                ctypes.byref(shape), ctypes.byref(n_axes), ctypes.byref(values),
-            )
-        )  # fmt: skip
-        with self._cuda.device:
+        with self._cuda.device:  # XGBoost refuses rows of another than the current one
+            if self._proxy is None:  # holds what belongs to the rows beside their values
+                self._proxy = ctypes.c_void_p()
+                check(library.XGProxyDMatrixCreate(ctypes.byref(self._proxy)))
+            interface = _array_interface(self._predictions)
+            check(library.XGDMatrixSetInfoFromInterface(self._proxy, b"base_margin", interface))
+            which = options(iteration_begin=self._n_rounds, iteration_end=n_rounds, missing=self._missing, cache_id=0)
+            shape, n_axes, values = outputs()
+            check(
+                library.XGBoosterPredictFromCudaArray(
+                    booster.handle, _array_interface(self._rows), which, self._proxy,
+                    ctypes.byref(shape), ctypes.byref(n_axes), ctypes.byref(values),
+                )
+            )  # fmt: skip
             address = ctypes.cast(values, ctypes.c_void_p).value
             memory = self._cuda.cupy.cuda.UnownedMemory(address, self._predictions.nbytes, None)
             start = self._cuda.cupy.cuda.MemoryPointer(memory, 0)
