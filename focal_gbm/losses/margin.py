@@ -267,14 +267,20 @@ def check_margin_loss(margin_loss: object) -> MarginLoss:
             ("link_term()", terms, "log(p q / g) + a constant", expected_terms, 1.0),
             ("link_slope()", slope, "the slope of link_term()", expected_slope, 1.0),
         ]
+        falls = (g > _LEAST_G) & (expected_slope < -_CONSISTENT)
         for method, got, meaning, expected, size in checks:
             is_near = np.abs(got - expected) <= _CONSISTENT * (np.abs(expected) + size)
-            wrong = ~is_near & (g > _LEAST_G)
+            wrong = ~is_near & ~(np.abs(g) <= _LEAST_G)
             if wrong.any():
                 i = int(wrong.argmax())
                 raise ValueError(
                     f"{type(margin_loss).__name__}.{method} must be {meaning}: at the margin {_TRIED[i]:g} "
                     f"{expected[i]:.6g} is expected, got {got[i]:.6g}."
+                )
+            if method == "link_term()" and falls.any():
+                raise ValueError(
+                    f"{type(margin_loss).__name__} must be convex in the probability of the true class: "
+                    f"link_term() must rise with the margin, and falls at {_TRIED[falls.argmax()]:g}."
                 )
     return margin_loss
 
