@@ -317,7 +317,7 @@ def refuse(refused: Sequence[Refused]) -> None:
         how = " or ".join(options) or f"--categorical {quote(name)} or --drop {quote(name)}"
         lines.append(f"  {name!r}, row {row}: {value!r}   {how}{', which differ' if len(options) > 1 else ''}")
     raise TableError(
-        "these texts begin as numbers do and are none as they stand. An option reads them, --categorical "
-        "takes them as names without an order, --drop leaves the column out:\n"
+        "these texts begin like numbers but are not numbers. Use the option shown: --categorical takes "
+        "them as names without an order, --drop leaves the column out:\n"
         + "\n".join(lines + ([f"ready to paste: {' '.join(dict.fromkeys(paste))}"] if paste else []))
     )
