@@ -40,7 +40,7 @@ _PLACES = {"average_precision": "in ranking (average precision)", "log_loss": "f
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came out.
+    """The result of a comparison.
 
     Attributes
     ----------
