@@ -56,11 +56,11 @@ class Reading:
     numeric, categorical : collection of str
         Columns that hold numbers or spans of time, and columns that hold categories, whatever they look like.
     decimal, thousands : str and str or None
-        The signs of the numbers in texts.
+        Separators of the numbers in texts.
     date_format : sequence of str
-        Formats of dates, as `datetime.strptime` takes them, beside ISO 8601.
+        Formats of dates, as `datetime.strptime` takes them, besides ISO 8601.
     na : sequence of str
-        Texts that mean missing, beside the empty one.
+        Texts that mean missing, besides the empty one.
     """
 
     numeric: Collection[str] = ()

@@ -25,20 +25,20 @@ _COPY = 0.95
 
 @dataclass(frozen=True)
 class Roles:
-    """Columns that say something about a row, or numbers that hold for every row.
+    """Columns that are no features: time, group, weight, costs.
 
     Attributes
     ----------
     time : str or None
         Train on the past and test on the future.
     ordered : bool
-        The same for rows that are in the order of time without saying it.
+        Rows are in order of time, without a time column.
     group : str or None
-        Rows of the same group (customer) are never in training and test.
+        Rows of the same group (customer) are never in both training and test.
     weight : str or None
         How often each row counts.
     cost_fp, cost_fn : float, str or None
-        What a false alarm and a missed positive cost.
+        What a false alarm and a missed positive cost: a number, or a column.
     """
 
     time: str | None = None

@@ -261,8 +261,8 @@ feature_weights
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples,), or (n_samples, n_classes) for more than two classes, up to a
-        constant per row, or (n_samples, n_labels)
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            float32; with more than two classes up to a constant per row.
         """
         return self.predict(
             X,
