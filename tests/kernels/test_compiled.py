@@ -244,7 +244,7 @@ def test_without_a_compiler_numpy_computes_and_says_so_once(monkeypatch):
     monkeypatch.setattr(cpu, "library", lambda: None)
     monkeypatch.setattr(cpu, "_was_warned", False)
     labels = np.zeros(100_001, bool)
-    with pytest.warns(UserWarning, match="installed without a C compiler: install it again"):
+    with pytest.warns(UserWarning, match=r"installed without a C compiler\. Install a compiler, then reinstall it"):
         assert type(kernel_of(BinaryFocalLoss(2.0), labels, None)) is NumpyKernel
     kernel_of(BinaryFocalLoss(2.0), labels, None)
 
