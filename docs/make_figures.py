@@ -49,7 +49,7 @@ def why() -> None:
     ax.plot(f, 10 / (10 * expit(f) + expit(-f)), color="C1", linestyle="--", label="class weights, 10 to 1")
     ticks = [1e-4, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.9999]
     ax.set_xticks(logit(ticks), [f"{tick:g}" for tick in ticks])
-    ax.set(yscale="log", ylim=(0.1, 12), xlabel="Probability η", ylabel="Weight w(η) of a row")
+    ax.set(yscale="log", ylim=(0.1, 12), xlabel="Probability η of class 1", ylabel="Weight w(η) of a row")
     ax.set_yticks([0.1, 0.2, 0.5, 1, 2, 5, 10], ["0.1", "0.2", "0.5", "1", "2", "5", "10"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -84,8 +84,8 @@ def reliability() -> None:
     ):
         CalibrationDisplay.from_predictions(y_test, proba, n_bins=10, name=label, ax=ax, color=color)
     ax.set(
-        title=f"{name}, {len(y_test):,} new rows", xlabel="Predicted for class 1",
-        ylabel="Share of class 1 found", aspect="equal",
+        title=f"{name}, {len(y_test):,} test rows", xlabel="Predicted probability",
+        ylabel="Observed share of class 1", aspect="equal",
     )  # fmt: skip
     ax.legend(loc="lower right", frameon=False, fontsize="small")
     save(figure, "reliability.png")
@@ -101,8 +101,8 @@ def top() -> None:
         found = np.asarray(pd.Series(y_test))[np.argsort(-model.predict_proba(X_test)[:, 1])].cumsum()
         label = "log loss" if gamma == 0 else f"focal loss, γ = {gamma:g}"
         ax.plot(k, found[k - 1] / k, color=color, label=label)
-    ax.set(xlabel="Rows at the top of the list, k", ylabel="Share of class 1 among them")
-    ax.set_title(f"{name}, {len(y_test):,} new rows")
+    ax.set(xlabel="Rows at the top of the list, k", ylabel="Precision")
+    ax.set_title(f"{name}, {len(y_test):,} test rows")
     ax.legend(frameon=False)
     save(figure, "top.png")
 

@@ -53,8 +53,8 @@ def gains() -> str:
     fits = fits[(fits["case"] == "1000000x30x2") & (fits["threads"] == 2)].set_index("library")
     measured = " and ".join(fits["revision"].unique())
     return (
-        f"* **Probabilities.** The log loss at γ=2 is {loss_of(ours)} times that of the library's own loss; "
-        f"of a hand-written objective's score, read as a probability, {loss_of(by_hand)} times "
+        f"* **Probabilities.** At γ=2 the log loss is {loss_of(ours)} times that of the library's own loss. "
+        f"The score of a hand-written objective, read as a probability, has {loss_of(by_hand)} times "
         "([more](docs/guide/migrating.md)).\n"
         f"* **Speed.** A fit of 10⁶ × 30 takes {both(lambda lib: fits.loc[lib, 'ratio'])} times as long as "
         f"with the library's own loss (2 threads, at {measured}; [more](docs/guide/gpu.md)).\n"

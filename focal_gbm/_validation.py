@@ -89,10 +89,10 @@ def check_class_weights(weights: object, n_classes: int, name: str) -> tuple[flo
     try:
         array = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must hold {n_classes} positive numbers, one a class, got {weights!r}.") from None
+        raise TypeError(f"{name} must hold {n_classes} positive numbers, one per class, got {weights!r}.") from None
     if array.shape != (n_classes,):
         raise ValueError(
-            f"{name} must hold {n_classes} positive numbers, one a class, got an array of shape {array.shape}."
+            f"{name} must hold {n_classes} positive numbers, one per class, got an array of shape {array.shape}."
         )
     if not (np.isfinite(array).all() and (array > 0).all()):
         raise ValueError(f"{name} must be finite and > 0 for every class, got {array.tolist()}.")

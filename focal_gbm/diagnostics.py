@@ -15,7 +15,7 @@ _PACKAGES = (
 
 
 def show_versions() -> None:
-    """Print the versions of the package and of what it builds on, and which kernel computes gradients.
+    """Print the versions of the package and its dependencies, and which kernel computes gradients.
 
     Examples
     --------

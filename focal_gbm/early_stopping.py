@@ -35,8 +35,8 @@ _REFUSED = {"base_margin", "init_score", "xgb_model", "init_model"}
 class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Stop a boosted classifier early on rows that `fit` sets aside, then train it on all rows.
 
-    The libraries stop early on a table that the caller hands to `fit`. A Pipeline, a search or a
-    cross-validation has none to hand over. This class sets rows aside itself, so `n_estimators` is an
+    The libraries stop early on an evaluation set passed to `fit`. A Pipeline, a search or a
+    cross-validation has none to pass. This class sets rows aside itself, so `n_estimators` is an
     upper bound everywhere and not one more axis of the grid.
 
     Parameters
@@ -46,7 +46,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         its own.
     validation : float, int or splitter, default=0.2
         Rows to stop on: a share or a number of rows, drawn in proportion to the classes, or a splitter such
-        as `GroupShuffleSplit` or `TimeSeriesSplit`, of which the last split counts. Rows keep the order in
+        as `GroupShuffleSplit` or `TimeSeriesSplit`; only its last split counts. Rows keep the order in
         which the splitter returns them.
     rounds : int, default=30
         Rounds without improvement after which training stops.
@@ -136,8 +136,8 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights, in training and in the metric.
         groups : array-like of shape (n_samples,) or None, default=None
-            For the `split` of a splitter. If metadata routing is enabled, `groups` and `sample_weight` go
-            to those that request them.
+            Passed to the splitter's `split`. If metadata routing is enabled, `groups` and `sample_weight`
+            go to those that request them.
         **fit_params : dict
             For the estimator's `fit`, such as `verbose` or `categorical_feature`.
 
@@ -199,7 +199,10 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         if any("EarlyStopping" in type(callback).__name__ for callback in callbacks):
             raise ValueError("callbacks must not stop early: use rounds of EarlyStoppingClassifier instead.")
         if refused := sorted(name for name in fit_params if name in _REFUSED or "eval" in name):
-            raise TypeError(f"fit of EarlyStoppingClassifier does not take {', '.join(refused)}.")
+            raise TypeError(
+                f"fit of EarlyStoppingClassifier does not take {', '.join(refused)}: it sets rows aside itself "
+                "(validation), and starts from no model."
+            )
         return library
 
     def _split(self, X: Any, y: Any, params: dict[str, Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -96,7 +96,7 @@ def test_a_quantity_is_read_right_or_refused_with_the_option(tmp_path, way, kind
     if option == "":
         np.testing.assert_allclose(prepare(frame, "y").X["f0"], VALUES, rtol=1e-8)
         return
-    with pytest.raises(TableError, match=r"begin as numbers do and are none") as refused:
+    with pytest.raises(TableError, match=r"begin like numbers but are not") as refused:
         prepare(frame, "y")
     line = next(line for line in str(refused.value).splitlines() if line.startswith("  'q', row "))
     assert repr(frame.q.iloc[int(line.split()[2].rstrip(":")) - 1]) in line

@@ -58,11 +58,11 @@ def compare(
     step : callable
         Called with (fits done, fits in all or None, what is being done).
     **options
-        * The table: ``name``, ``positive`` (the label looked for; the rarer of two), ``drop`` and ``keep``
+        * The table: ``name``, ``positive`` (the positive label; by default the rarer of two), ``drop`` and ``keep``
           (lists of columns), ``max_rows`` (50,000).
         * How texts are read, the fields of `Reading`: ``numeric``, ``categorical``, ``decimal``,
           ``thousands``, ``date_format`` and ``na``.
-        * What columns say about a row, the fields of `Roles`: ``time``, ``ordered``, ``group``, ``weight``,
+        * Columns that are no features, the fields of `Roles`: ``time``, ``ordered``, ``group``, ``weight``,
           ``cost_fp`` and ``cost_fn``.
         * What is compared, and how: the fields of `Protocol`, such as ``library``, ``gamma``, ``folds``,
           ``top`` and ``seed``.

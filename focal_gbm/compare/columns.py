@@ -56,11 +56,11 @@ class Reading:
     numeric, categorical : collection of str
         Columns that hold numbers or spans of time, and columns that hold categories, whatever they look like.
     decimal, thousands : str and str or None
-        The signs of the numbers in texts.
+        Separators of the numbers in texts.
     date_format : sequence of str
-        Formats of dates, as `datetime.strptime` takes them, beside ISO 8601.
+        Formats of dates, as `datetime.strptime` takes them, besides ISO 8601.
     na : sequence of str
-        Texts that mean missing, beside the empty one.
+        Texts that mean missing, besides the empty one.
     """
 
     numeric: Collection[str] = ()
@@ -317,7 +317,7 @@ def refuse(refused: Sequence[Refused]) -> None:
         how = " or ".join(options) or f"--categorical {quote(name)} or --drop {quote(name)}"
         lines.append(f"  {name!r}, row {row}: {value!r}   {how}{', which differ' if len(options) > 1 else ''}")
     raise TableError(
-        "these texts begin as numbers do and are none as they stand. An option reads them, --categorical "
-        "takes them as names without an order, --drop leaves the column out:\n"
+        "these texts begin like numbers but are not numbers. Use the option shown: --categorical takes "
+        "them as names without an order, --drop leaves the column out:\n"
         + "\n".join(lines + ([f"ready to paste: {' '.join(dict.fromkeys(paste))}"] if paste else []))
     )

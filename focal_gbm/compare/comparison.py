@@ -40,7 +40,7 @@ _PLACES = {"average_precision": "in ranking (average precision)", "log_loss": "f
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came out.
+    """The result of a comparison.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Comparison:
     test_to_train : float
         Rows to test on over rows to train and stop on, the mean over the splits.
     seconds : float
-        Of wall clock.
+        Wall-clock time.
     notes : tuple of str
         What was found in the table, and warnings of the models.
     """

@@ -53,11 +53,11 @@ class Protocol:
     gamma, alpha : tuple
         The grid of focal loss; α is None, "balanced", "effective" or a number in (0, 1).
     folds : int
-        Of cross-validation, or windows of time.
+        Folds of cross-validation, or windows of time.
     repeats : int or None
         None is 2, and 1 from 20,000 rows on. In order of time there is one.
     rounds, patience : int
-        At most so many rounds, and so many without improvement of the log loss on the rows set aside.
+        Boosting rounds at most, and rounds without a better log loss on the rows set aside to stop after.
     learning_rate : float
     seed : int
     top : tuple of str
@@ -65,12 +65,12 @@ class Protocol:
     precision : float or None
         Report the recall at this precision.
     decide : str or None
-        The score that the verdict is about, beside the log loss. None is the cost where costs are given, and
+        The score that the verdict is about, besides the log loss. None is the cost where costs are given, and
         average precision otherwise.
     margin : float
         A difference of less than this share of the log loss contestant's score does not matter.
     jobs : int or None
-        Fits side by side, each on one thread; None is the number of cores, eight at most.
+        Fits in parallel, each on one thread; None is the number of cores, eight at most.
     """
 
     library: str = "both"

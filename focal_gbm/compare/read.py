@@ -83,6 +83,8 @@ def read_frame(
         if isinstance(error, TableError):
             raise
         advice = " (--encoding: cp1252 for most that Windows writes)" if "UTF" in str(error) else ""
+        if "columns, got" in str(error) and sep is None:
+            advice = " (--sep says what separates values)"
         raise TableError(f"{path} cannot be read: {str(error).splitlines()[0]}{advice}") from error
     if frame.empty:
         raise TableError(f"{path} has no rows.")

@@ -30,14 +30,14 @@ FOOTNOTE = (
 )
 
 _WAYS = {
-    "chance": "{splits} splits of {folds}-fold stratified cross-validation",
-    "group": "{splits} splits of {folds}-fold cross-validation with the rows of a group on one side",
+    "chance": "{splits} splits by stratified {folds}-fold cross-validation",
+    "group": "{splits} splits by {folds}-fold cross-validation that keeps groups together",
     "time": "{splits} windows of time, each tested by models trained on the past",
-    "time and group": "{splits} parts of {folds} windows of time, by models of the past of others",
+    "time and group": "{splits} parts of {folds} windows of time, tested by models trained on the past of other groups",
 }
 _HOW = (
     "; at most {rounds} rounds at learning rate {learning_rate:g}, stopped after {patience} without a better "
-    "log loss on the rows set aside; {seconds:.0f} seconds"
+    "log loss on rows set aside; {seconds:.0f} seconds"
 )
 _PACKAGES = ("focal_gbm", "numpy", "pandas", "sklearn", "xgboost", "lightgbm")
 

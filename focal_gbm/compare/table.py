@@ -25,20 +25,20 @@ _COPY = 0.95
 
 @dataclass(frozen=True)
 class Roles:
-    """Columns that say something about a row, or numbers that hold for every row.
+    """Columns that are no features: time, group, weight, costs.
 
     Attributes
     ----------
     time : str or None
         Train on the past and test on the future.
     ordered : bool
-        The same for rows that are in the order of time without saying it.
+        Rows are in order of time, without a time column.
     group : str or None
-        Rows of the same group (customer) are never in training and test.
+        Rows of the same group (customer) are never in both training and test.
     weight : str or None
         How often each row counts.
     cost_fp, cost_fn : float, str or None
-        What a false alarm and a missed positive cost.
+        What a false alarm and a missed positive cost: a number, or a column.
     """
 
     time: str | None = None
@@ -166,7 +166,7 @@ def prepare(
     >>> prepare(frame, "late")
     Traceback (most recent call last):
     ...
-    focal_gbm.compare.errors.TableError: these texts begin as numbers do and are none as they stand. ...
+    focal_gbm.compare.errors.TableError: these texts begin like numbers but are not numbers. ...
       'paid', row 1: '1,5'   --decimal ,
     ready to paste: --decimal ,
     >>> prepare(frame, "late", reading=Reading(decimal=",")).X["f0"].tolist()[:2]

@@ -46,7 +46,7 @@ def read_target(
     if missing.any():
         raise TableError(
             f"row {int(missing.argmax()) + 1}, column {name!r}: the target is missing, in {missing.sum():,} "
-            "rows in all. (Where NA, None or ? is a class: --na-only.)"
+            "rows in all. Remove these rows. (Where NA, None or ? is a class: --na-only.)"
         )
     known = sorted(set(labels), key=lambda label: (isinstance(_number(label), str), _number(label)))
     if not 2 <= len(known) <= _MOST_CLASSES:
@@ -60,11 +60,11 @@ def read_target(
         fits = [label for label in known if _number(label) == _number(str(positive).strip())]
         if not fits:
             raise TableError(f"the target {name!r} has no label {positive!r} (--positive): {nearest(positive, known)}")
-        code, why = known.index(fits[0]), "as asked for"
+        code, why = known.index(fits[0]), "as requested"
     if len(known) == 2 or positive is not None:
         y = (y == code).astype(np.int64)
         known = [known[1 - code] if len(known) == 2 else "the rest", known[code]]
-        note = f"the class looked for is {known[1]!r} ({y.sum():,} of {len(y):,} rows, {y.mean():.2%}): {why}."
+        note = f"the positive class is {known[1]!r} ({y.sum():,} of {len(y):,} rows, {y.mean():.2%}): {why}."
     else:
         note = f"{len(known)} classes: scores are means over them, each against the rest (or --positive LABEL)."
     counts = np.bincount(y)

@@ -15,10 +15,10 @@ from focal_gbm.kernels import Threads, kernel_of
 
 @dataclass(frozen=True)
 class FocalObjective:
-    """A loss as the custom objective of a library; `FocalXGBObjective` and `FocalLGBMObjective` are that.
+    """A loss as a custom objective; `FocalXGBObjective` and `FocalLGBMObjective` are its two kinds.
 
-    It is the expert's way: neither library starts a custom objective at its base rate, transforms its
-    predictions or computes its metrics of probabilities on them. The estimators, `focal_gbm.xgboost.train`
+    For experts: with a custom objective, neither library starts at the base rate, transforms predictions or
+    computes metrics on probabilities. The estimators, `focal_gbm.xgboost.train`
     and `focal_gbm.lightgbm.train` do all of that.
 
     Sample weights are applied here, as neither library applies them to a custom objective.
@@ -29,7 +29,7 @@ class FocalObjective:
         With ``link="logit"``, its default, raw predictions are log-odds; with ``link="focal"`` they are the
         published score. Many classes need the library's ``num_class``; many labels are XGBoost's alone.
     scale : float, default=1.0
-        Multiplies the loss. It changes no minimum, only the size of gradients and Hessians beside
+        Multiplies the loss. It changes no minimum, only the size of gradients and Hessians relative to
         min_child_weight and the penalties.
     n_jobs : int or None, default=None
         Number of threads, as the library reads it. Results do not depend on it.
@@ -81,7 +81,7 @@ class FocalObjective:
         Raises
         ------
         ValueError
-            If labels are not those of the loss, or a prediction, weight or result is not finite.
+            If labels do not fit the loss, or a prediction, weight or result is not finite.
         """
         n_jobs = self.n_jobs
         if hasattr(raw_prediction, "get_label"):

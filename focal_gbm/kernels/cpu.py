@@ -255,8 +255,8 @@ def kernel_of(
         _was_warned = True
         why = f"{loss.margin_loss!r} is too steep for the tables of the compiled kernel."
         if library() is None:
-            why = "focal_gbm was installed without a C compiler: install it again where there is one."
-        warn_user(f"Gradients are computed by NumPy, on one thread and many times as slowly, as {why}")
+            why = "focal_gbm was installed without a C compiler. Install a compiler, then reinstall it."
+        warn_user(f"Gradients are computed by NumPy, on one thread and many times slower, because {why}")
     return NumpyKernel(*arguments, scale, tables)
 
 

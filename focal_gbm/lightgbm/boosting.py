@@ -253,17 +253,17 @@ def train(
         With labels 0 to K-1.
     num_boost_round : int, default=100
     gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100. 0 without `alpha` is LightGBM's own loss, which then trains.
+        Focusing parameter, 0 <= γ <= 100. Without `alpha`, 0 trains LightGBM's own loss.
     alpha : None, float, str, tuple, dict or array-like, default=None
         Class weights, as `focal_alpha` of `FocalLGBMClassifier`, for the labels 0 to K-1.
     margin_loss : None or MarginLoss, default=None
-        Another loss in the place of the focal loss of `gamma`, which is then left at its default.
+        Another loss instead of focal loss. `gamma` must then keep its default.
     valid_sets : list of lightgbm.Dataset, default=None
     feval : callable or list of callable, default=None
         Metrics ``(prediction, Dataset)``, which see probabilities.
     init_model : str, Path or lightgbm.Booster, default=None
     keep_training_booster : bool, default=False
-        Must be False: only a booster that is done has its start.
+        Must be False: the start is written when training ends.
     callbacks : list of callable, default=None
     **arguments
         All others of `lightgbm.train`.

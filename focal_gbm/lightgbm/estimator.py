@@ -34,16 +34,16 @@ from focal_gbm.losses import MarginLoss
 class FocalLGBMClassifier(LGBMClassifier):
     """LGBMClassifier trained with focal loss.
 
-    The model is LightGBM's own logistic model: `predict_proba`, early stopping, saved boosters and SHAP values are
-    LightGBM's, and right.
+    The model is LightGBM's own logistic model, so `predict_proba`, early stopping, saved boosters and SHAP values
+    are correct without this package.
 
     Parameters
     ----------
     focal_gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
+        Focusing parameter, 0 <= γ <= 100. 0 is the log loss, which
         LightGBM's own objective trains; 2 is the published value.
     focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
-        Class weights α. They move the decision of `predict`, not the probabilities.
+        Class weights α. They shift the decision of `predict`, not the probabilities.
 
         - ``None``: no weights.
         - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
@@ -52,10 +52,10 @@ class FocalLGBMClassifier(LGBMClassifier):
         - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
 
         Class counts are sums of `sample_weight`. Without `focal_alpha`, LightGBM's `class_weight`,
-        `is_unbalance` or `scale_pos_weight` is honoured as class weights; two of them are refused.
+        `is_unbalance` or `scale_pos_weight` is honoured as class weights; two at a time are refused.
     margin_loss : None or MarginLoss, default=None
-        Another loss in the place of the focal loss of `focal_gamma`, which is then left at its default:
-        `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of your own.
+        Another loss instead of focal loss: `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of
+        your own. `focal_gamma` must then keep its default.
     **kwargs
         All parameters of `lightgbm.LGBMClassifier`, unchanged. ``boosting_type="rf"`` takes no custom objective
         and is refused for γ > 0.
@@ -290,7 +290,9 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
         validate_features: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Return the label that α favours, the most probable one without; parameters as in LGBMClassifier.
+        """Return the class with the largest α_k P(y=k), the most probable one without α.
+
+        Parameters are those of LGBMClassifier.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """The losses: mathematics over NumPy arrays, which knows no library and no kernel.
 
-`focal.py` and `poly1.py` are losses of the margin, one file each. `loss.py` makes losses of two classes, many
-classes and many labels of any of them, and `log_odds.py` has what they compute.
+`margin.py` has the losses of the margin and focal loss, `poly1.py` another one. `loss.py` makes losses of two
+classes, many classes and many labels of any of them, and `log_odds.py` has what they compute.
 """
 
 from focal_gbm.losses.loss import (

@@ -154,7 +154,7 @@ class Loss(ABC):
         return gradient, second
 
     def probability(self, raw_prediction: ArrayLike) -> FloatArray:
-        """Return what raw predictions mean: P(y=1), or the probability of every class or label.
+        """Return probabilities of raw predictions: P(y=1), or the probability of every class or label.
 
         With ``link="logit"`` it is σ or softmax of them, whatever the loss.
 
@@ -251,8 +251,8 @@ class BinaryFocalLoss(Loss):
     Parameters
     ----------
     gamma : float or None, default=None
-        Focusing parameter γ >= 0 of the focal loss. With 0 it is the log loss. An argument, not an
-        attribute: `margin_loss` has it.
+        Focusing parameter γ >= 0 of the focal loss. With 0 it is the log loss. It is no attribute of the
+        loss: read `margin_loss`.
     alpha : None, float or sequence of 2 floats, default=None
         - ``None``: no class weight, α_0 = α_1 = 1.
         - a float in (0, 1): the α of the paper, α_1 = alpha and α_0 = 1 - alpha.

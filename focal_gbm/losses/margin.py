@@ -48,8 +48,8 @@ class Margin:
     r"""Margins m of the true class, and what losses are made of.
 
     ``p = σ(m)`` is the probability of the true class and ``q = σ(-m)``; neither is one minus the other.
-    Beyond \|m\| = 708 p, q and the odds stay as they are, so that none of them is 0. They have long
-    underflowed against what they are added to. `minus_log_p` and `minus_log_q` have no such limit.
+    Beyond \|m\| = 708, p, q and the odds stay constant, so that none of them is 0. By then they are
+    negligible in any sum. `minus_log_p` and `minus_log_q` have no such limit.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ class MarginLoss(ABC):
     Attributes
     ----------
     name : str
-        The name that it is registered by, empty for a class without one.
+        The registered name, empty for a class without one.
     symbol : str
-        How a legend calls it.
+        Its label in a legend.
     is_log_loss : bool
         Whether it is -log p, whose scores are the log-odds themselves.
     floor : float
@@ -172,8 +172,8 @@ class MarginLoss(ABC):
     def link_slope(self, m: Margin) -> FloatArray:
         """Return the derivative of `link_term` in the margin, ``q - p + h/g``, which is positive.
 
-        By default it is that sum, which has few digits left where it is below 1e-8: a loss whose slope
-        vanishes with q, as that of the log loss does, and which is meant for many classes, should define it.
+        By default it is that sum, which has few digits left where it is below 1e-8. A loss for many classes
+        whose slope vanishes with q, as that of the log loss does, should define it.
         """
         g, h = self.derivatives(m)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -199,14 +199,14 @@ class MarginLoss(ABC):
     def slope_at_ends(self) -> float:
         """How fast log-odds rise with the score where a row is certain: 1+γ for focal loss.
 
-        Times this factor, the weight of such rows is that which they have in the log loss, and
-        ``min_child_weight`` means what it means there.
+        Times this factor, such rows weigh as much as in the log loss, and ``min_child_weight`` keeps its
+        meaning.
         """
         return float(self.link_slope(Margin(_ENDS)).sum())
 
     @property
     def symbol(self) -> str:
-        """How a legend calls it."""
+        """Its label in a legend."""
         return repr(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,14 +267,20 @@ def check_margin_loss(margin_loss: object) -> MarginLoss:
             ("link_term()", terms, "log(p q / g) + a constant", expected_terms, 1.0),
             ("link_slope()", slope, "the slope of link_term()", expected_slope, 1.0),
         ]
+        falls = (g > _LEAST_G) & (expected_slope < -_CONSISTENT)
         for method, got, meaning, expected, size in checks:
             is_near = np.abs(got - expected) <= _CONSISTENT * (np.abs(expected) + size)
-            wrong = ~is_near & (g > _LEAST_G)
+            wrong = ~is_near & ~(np.abs(g) <= _LEAST_G)
             if wrong.any():
                 i = int(wrong.argmax())
                 raise ValueError(
                     f"{type(margin_loss).__name__}.{method} must be {meaning}: at the margin {_TRIED[i]:g} "
                     f"{expected[i]:.6g} is expected, got {got[i]:.6g}."
+                )
+            if method == "link_term()" and falls.any():
+                raise ValueError(
+                    f"{type(margin_loss).__name__} must be convex in the probability of the true class: "
+                    f"link_term() must rise with the margin, and falls at {_TRIED[falls.argmax()]:g}."
                 )
     return margin_loss
 
@@ -359,5 +365,5 @@ class Focal(MarginLoss, name="focal"):
 
     @property
     def symbol(self) -> str:
-        """γ as legends say it."""
+        """γ for legends."""
         return f"γ = {self.gamma:g}"

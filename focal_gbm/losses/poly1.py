@@ -103,5 +103,5 @@ class Poly1Focal(MarginLoss, name="poly1-focal"):
 
     @property
     def symbol(self) -> str:
-        """γ and ε as legends say them."""
+        """γ and ε for legends."""
         return f"γ = {self.gamma:g}, ε = {self.epsilon:g}"

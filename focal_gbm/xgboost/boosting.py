@@ -54,7 +54,7 @@ LEAST_SHARE = 1e-6
 
 
 class FocalBoosting(TrainingCallback):
-    """Boost with focal loss in the place of XGBoost's own logistic or softmax loss.
+    """Boost with focal loss instead of XGBoost's own logistic or softmax loss.
 
     It works in ``xgboost.train``, ``xgboost.cv``, ``xgboost.dask.train`` and in a plain
     ``XGBClassifier(callbacks=[FocalBoosting()])``, with two classes, many classes and many labels. The model is
@@ -64,16 +64,16 @@ class FocalBoosting(TrainingCallback):
     Parameters
     ----------
     gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100. 0 without `alpha` is XGBoost's own loss, which then trains.
+        Focusing parameter, 0 <= γ <= 100. Without `alpha`, 0 trains XGBoost's own loss.
     alpha : None, float, str, tuple, dict or array-like, default=None
         Class weights, as `focal_alpha` of `FocalXGBClassifier`, for the labels 0 to K-1.
     margin_loss : None or MarginLoss, default=None
-        Another loss in the place of the focal loss of `gamma`, which is then left at its default.
+        Another loss instead of focal loss. `gamma` must then keep its default.
     rows : CuPy array of shape (n_samples, n_features), default=None
-        The rows trained on where they lie on a CUDA device, in the order of the `DMatrix`: predictions of them
-        then stay there. `FocalXGBClassifier` gives them itself.
+        The training rows on a CUDA device, in the order of the `DMatrix`: their predictions then stay on the
+        device. `FocalXGBClassifier` sets it.
     missing : float, default=nan
-        The value in `rows` that stands for a missing one.
+        The value in `rows` that means missing.
 
     Raises
     ------

@@ -34,16 +34,16 @@ from focal_gbm.xgboost.gpu import is_cuda, place
 class FocalXGBClassifier(XGBClassifier):
     """XGBClassifier trained with focal loss.
 
-    The model is XGBoost's own logistic model: `predict_proba`, metrics, early stopping, saved files and SHAP
-    values are XGBoost's, and right. After early stopping the booster ends at its best round.
+    The model is XGBoost's own logistic model, so `predict_proba`, metrics, early stopping, saved files and SHAP
+    values are correct without this package. After early stopping the booster ends at its best round.
 
     Parameters
     ----------
     focal_gamma : float, default=1.0
-        Focusing parameter, 0 <= γ <= 100: how strongly training attends to hard rows. 0 is the log loss, which
+        Focusing parameter, 0 <= γ <= 100. 0 is the log loss, which
         XGBoost's own objective trains; 2 is the published value. (`gamma` remains XGBoost's minimum split loss.)
     focal_alpha : None, float, str, tuple, dict, Series or array-like, default=None
-        Class weights α. They move the decision of `predict`, not the probabilities.
+        Class weights α. They shift the decision of `predict`, not the probabilities.
 
         - ``None``: no weights.
         - a float in (0, 1): α for ``classes_[1]`` and 1-α for ``classes_[0]``, as published.
@@ -51,12 +51,12 @@ class FocalXGBClassifier(XGBClassifier):
         - ``"effective"`` or ``("effective", beta)``: effective number of samples, with beta 0.999.
         - a dict or a Series of pandas ``{label: weight}``, or an array of weights in the order of ``classes_``.
 
-        Class counts are sums of `sample_weight`. For many labels one α serves all. Without `focal_alpha`,
+        Class counts are sums of `sample_weight`. With many labels all share one α. Without `focal_alpha`,
         `scale_pos_weight` is honoured as the weights (1, scale_pos_weight); both together are refused.
         (`reg_alpha` remains XGBoost's L1 penalty.)
     margin_loss : None or MarginLoss, default=None
-        Another loss in the place of the focal loss of `focal_gamma`, which is then left at its default:
-        `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of your own.
+        Another loss instead of focal loss: `focal_gbm.losses.Poly1Focal`, or a `focal_gbm.losses.MarginLoss` of
+        your own. `focal_gamma` must then keep its default.
     **kwargs
         All parameters of `xgboost.XGBClassifier`, unchanged.
 
@@ -68,7 +68,7 @@ class FocalXGBClassifier(XGBClassifier):
     Notes
     -----
     With ``device="cuda"`` and CuPy installed (the extra ``gpu``), rows, predictions and gradients stay on the
-    device; without CuPy gradients are computed on the CPU, with a warning.
+    device. Without CuPy, gradients are computed on the CPU, with a warning.
 
     Examples
     --------
@@ -227,7 +227,9 @@ feature_weights
         base_margin: ArrayLike | None = None,
         iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
-        """Return the label that α favours, the most probable one without; parameters as in XGBClassifier.
+        """Return the class with the largest α_k P(y=k), the most probable one without α.
+
+        Parameters are those of XGBClassifier.
 
         Returns
         -------
@@ -259,8 +261,8 @@ feature_weights
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples,), or (n_samples, n_classes) for more than two classes, up to a
-        constant per row, or (n_samples, n_labels)
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            float32; with more than two classes up to a constant per row.
         """
         return self.predict(
             X,

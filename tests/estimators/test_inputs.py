@@ -192,8 +192,9 @@ def checked(model, X, K=2):
 
 
 def quietly(model, *arguments, **more):
-    """Fit; a model without any split may say so."""
+    """Fit; a model without any split may say so, and NumPy that it is slow where there is no kernel."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Gradients are computed by NumPy", category=UserWarning)
         warnings.filterwarnings("ignore", message=".*grew no split", category=UserWarning)
         return model.fit(*arguments, **more)
 

@@ -224,9 +224,18 @@ def test_whole_powers_cost_no_exp(monkeypatch):
             {"derivatives": lambda self, m: (m.q + 0.1, m.p * m.q)},
             r"derivatives\(\)\[0\] must be -dφ/dm",
         ),
+        ({"derivatives": lambda self, m: (-m.q, m.p * m.q)}, r"0.999665 is expected, got -0.999665"),
         ({"derivatives": lambda self, m: (m.q, m.p)}, r"Broken.derivatives\(\)\[1\] must be -dg/dm"),
         ({"link_term": lambda self, m: -m.minus_log_q}, r"Broken.link_term\(\) must be log\(p q / g\)"),
         ({"link_slope": lambda self, m: m.p}, r"Broken.link_slope\(\) must be the slope"),
+        (
+            {
+                "value": lambda self, m: np.sqrt(m.odds),
+                "derivatives": lambda self, m: (np.sqrt(m.odds) / 2, np.sqrt(m.odds) / 4),
+                "link_term": lambda self, m: m.m / 2 - m.minus_log_p - m.minus_log_q,
+            },
+            "Broken must be convex in the probability of the true class",
+        ),
     ],
 )
 def test_methods_that_contradict_each_other_are_refused(broken, message):
