@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from focal_gbm.lightgbm import FocalLGBMClassifier, FocalLGBMObjective
     from focal_gbm.lightgbm.dask import DaskFocalLGBMClassifier
     from focal_gbm.losses import BinaryFocalLoss, MulticlassFocalLoss, MultilabelFocalLoss, Poly1Focal
-    from focal_gbm.xgboost import FocalXGBClassifier, FocalXGBObjective
+    from focal_gbm.xgboost import FocalBoosting, FocalXGBClassifier, FocalXGBObjective
     from focal_gbm.xgboost.dask import DaskFocalXGBClassifier
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ _MODULES = {
     "DaskFocalLGBMClassifier": "lightgbm.dask",
     "DaskFocalXGBClassifier": "xgboost.dask",
     "EarlyStoppingClassifier": "early_stopping",
+    "FocalBoosting": "xgboost",
     "FocalLGBMClassifier": "lightgbm",
     "FocalLGBMObjective": "lightgbm",
     "FocalLossDisplay": "display",
@@ -42,6 +43,7 @@ _MODULES = {
 __all__ = [
     "BinaryFocalLoss",
     "EarlyStoppingClassifier",
+    "FocalBoosting",
     "FocalLGBMClassifier",
     "FocalLGBMObjective",
     "FocalLossDisplay",

@@ -59,7 +59,7 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 MAX_GAMMA = 1e15
 
 
-def check_gamma(gamma: object, name: str = "gamma") -> float:
+def check_gamma(gamma: object, name: str = "gamma", most: float = MAX_GAMMA) -> float:
     """Return the focusing parameter as a float, or say what is wrong with it."""
     if isinstance(gamma, (bool, np.bool_)) or not isinstance(gamma, Real):
         raise TypeError(f"{name} must be a real number >= 0, got {gamma!r} ({type(gamma).__name__}).")
@@ -67,8 +67,8 @@ def check_gamma(gamma: object, name: str = "gamma") -> float:
         value = float(gamma)
     except OverflowError:  # an integer of more than 308 digits
         value = math.inf
-    if not 0.0 <= value <= MAX_GAMMA:
-        raise ValueError(f"{name} must be a finite number >= 0 (and <= {MAX_GAMMA:g}), got {gamma!r}.")
+    if not 0.0 <= value <= most:
+        raise ValueError(f"{name} must be a finite number >= 0 and at most {most:g}, got {gamma!r}.")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -145,27 +145,30 @@ def only_one(alphas: Mapping[str, Any], estimator: str) -> tuple[str, Any]:
     """
     given = {name: value for name, value in alphas.items() if value is not None}
     if len(given) > 1:
-        listed = " and ".join(f"{name}={value!r}" for name, value in given.items())
-        raise ValueError(f"{estimator}: only one parameter can weight the classes, got {listed}.")
+        raise ValueError(f"{estimator}: only one parameter can weight the classes, got {' and '.join(given)}.")
     return next(iter(given.items()), ("focal_alpha", None))
 
 
-def refuse_unknown(model: Any) -> None:
-    """Raise on a parameter ``focal_...`` that there is not, which the library would take for one of its own.
+def refuse_unknown(names: Iterable[str], owner: str, known: Sequence[str]) -> None:
+    """Raise on a parameter ``focal_...`` that there is not, which the library would ignore.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The parameters that are given.
+    owner : str
+        What they are given to.
+    known : sequence of str
+        The parameters of focal loss there.
 
     Raises
     ------
     TypeError
         With its name.
     """
-    # not by `get_params`: that of XGBoost draws from a `random_state` that is a generator
-    names = [*vars(model), *(vars(model).get("kwargs") or ())]
-    unknown = [name for name in names if name.startswith("focal_") and name not in FOCAL_PARAMETERS]
+    unknown = [name for name in names if name.startswith("focal_") and name not in known]
     if unknown:
-        raise TypeError(
-            f"{type(model).__name__} has no parameter {', '.join(unknown)}: those of focal loss are "
-            f"{', '.join(FOCAL_PARAMETERS)}."
-        )
+        raise TypeError(f"{owner} has no parameter {', '.join(unknown)}: those of focal loss are {', '.join(known)}.")
 
 
 def warn_of_no_split(parameters: str) -> None:
@@ -199,8 +202,9 @@ DEFAULT_GAMMA = 1.0
 #: ever been better than with γ = 5.
 MOST_GAMMA = 100.0
 
-#: The parameters that the estimators add to their library's.
+#: The parameters that the estimators add to their library's, and those of the functions `train`.
 FOCAL_PARAMETERS = ("focal_gamma", "focal_alpha", "margin_loss")
+TRAIN_PARAMETERS = ("gamma", "alpha", "margin_loss")
 
 
 class Plan(NamedTuple):
@@ -229,8 +233,7 @@ def check_focal_parameters(gamma: Any, margin_loss: Any, name: str = "gamma") ->
         raise TypeError(
             f"margin_loss must be None or a MarginLoss, got {margin_loss!r} ({type(margin_loss).__name__})."
         )
-    if check_gamma(gamma, name) > MOST_GAMMA:
-        raise ValueError(f"{name} must be at most {MOST_GAMMA:g}, got {gamma!r}.")
+    check_gamma(gamma, name, MOST_GAMMA)
     if margin_loss is not None and gamma != DEFAULT_GAMMA:
         raise ValueError(
             f"{name} belongs to the focal loss: with margin_loss={margin_loss!r} it must be left at its "

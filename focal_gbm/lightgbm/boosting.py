@@ -21,10 +21,12 @@ from focal_gbm._validation import FloatArray, check_sample_weight
 from focal_gbm.fit.labels import class_codes
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
+    TRAIN_PARAMETERS,
     check_focal_parameters,
     count_classes,
     is_log_loss,
     plan_of,
+    refuse_unknown,
     warn_of_no_split,
 )
 from focal_gbm.kernels import Threads, kernel_of
@@ -283,6 +285,7 @@ def train(
     >>> booster.predict(X[:2]).round(1)  # probabilities
     array([0.2, 0.1])
     """
+    refuse_unknown(params, "params", TRAIN_PARAMETERS)
     check_focal_parameters(gamma, margin_loss)
     params = dict(params)
     n_classes = int(given(params, NUM_CLASS, 1, float)[1])

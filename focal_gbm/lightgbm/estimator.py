@@ -246,8 +246,8 @@ eval_metric, feature_name, categorical_feature, callbacks, init_model, eval_X, e
 
     def _boosting_of(self, classes: NDArray[Any]) -> Boosting | None:
         """Return what boosts with focal loss, None where LightGBM's own objective trains."""
-        refuse_unknown(self)
         params = self.get_params(deep=False)  # in LightGBM what `set_params` set, whatever the attribute is by now
+        refuse_unknown({**vars(self), **params}, type(self).__name__, FOCAL_PARAMETERS)
         gamma, focal_alpha, margin_loss = (params[name] for name in FOCAL_PARAMETERS)
         check_focal_parameters(gamma, margin_loss, "focal_gamma")
         weights = library_weights(params, classes)

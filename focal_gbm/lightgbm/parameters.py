@@ -76,6 +76,11 @@ def refuse_parameters(params: Mapping[str, Any], n_classes: int) -> None:
     ValueError
         Naming the parameter, what was expected and what came.
     """
+    if "gamma" in params:
+        raise ValueError(
+            "gamma is no parameter of LightGBM, which ignores it: the focusing parameter is focal_gamma of "
+            "FocalLGBMClassifier and gamma= of train, the minimum gain of a split min_split_gain."
+        )
     kind = "binary" if n_classes <= 2 else "multiclass"
     for name in OBJECTIVE:
         objective = params.get(name)

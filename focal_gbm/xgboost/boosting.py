@@ -21,10 +21,12 @@ from focal_gbm._warnings import warn_user
 from focal_gbm.fit.labels import class_codes
 from focal_gbm.fit.plan import (
     DEFAULT_GAMMA,
+    TRAIN_PARAMETERS,
     check_focal_parameters,
     count_classes,
     is_log_loss,
     plan_of,
+    refuse_unknown,
     warn_of_no_split,
 )
 from focal_gbm.kernels import Threads, kernel_of
@@ -84,7 +86,7 @@ class FocalBoosting(TrainingCallback):
     --------
     >>> import xgboost
     >>> from sklearn.datasets import load_breast_cancer
-    >>> from focal_gbm.xgboost import FocalBoosting
+    >>> from focal_gbm import FocalBoosting
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> params = {"objective": "binary:logistic", "max_depth": 2}
     >>> booster = xgboost.train(params, xgboost.DMatrix(X, y), 20, callbacks=[FocalBoosting(gamma=2.0)])
@@ -172,6 +174,7 @@ def train(
     >>> booster.predict(xgboost.DMatrix(X[:2])).round(2)
     array([0.04, 0.02], dtype=float32)
     """
+    refuse_unknown(dict(params), "params", TRAIN_PARAMETERS)
     objective = "multi:softprob" if dict(params).get("num_class") else "binary:logistic"
     boosting = FocalBoosting(gamma, alpha, margin_loss)
     booster: xgboost.Booster = xgboost.train(

@@ -171,7 +171,8 @@ feature_weights
     @contextmanager
     def _boosts(self, classes: NDArray[Any]) -> Iterator[None]:
         """Let XGBoost's own `fit` boost with focal loss."""
-        refuse_unknown(self)
+        # not by `get_params`, which draws from a `random_state` that is a generator
+        refuse_unknown({**vars(self), **(vars(self).get("kwargs") or {})}, type(self).__name__, FOCAL_PARAMETERS)
         check_focal_parameters(self.focal_gamma, self.margin_loss, "focal_gamma")
         weight = self.scale_pos_weight
         name, alpha = only_one(

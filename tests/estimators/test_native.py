@@ -342,12 +342,16 @@ def test_parameters_of_focal_loss_are_checked(table):
     for train, data in ((focal_gbm.xgboost.train, matrix(table)), (focal_gbm.lightgbm.train, dataset(table))):
         with pytest.raises(ValueError, match="gamma must be a finite number >= 0"):
             train({}, data, 2, gamma=-1.0)
-        with pytest.raises(ValueError, match="gamma must be at most 100"):
+        with pytest.raises(ValueError, match="gamma must be a finite number >= 0 and at most 100, got"):
             train({}, data, 2, gamma=1e3)
         with pytest.raises(ValueError, match="gamma belongs to the focal loss"):
             train({}, data, 2, gamma=2.0, margin_loss=Poly1Focal(1.0, 0.5))
         with pytest.raises(TypeError, match="margin_loss must be None or a MarginLoss, got 'poly'"):
             train({}, data, 2, margin_loss="poly")
+        with pytest.raises(TypeError, match="params has no parameter focal_gamma: those of focal loss are gamma"):
+            train({"focal_gamma": 2.0}, data, 2)
+    with pytest.raises(ValueError, match="gamma is no parameter of LightGBM"):
+        focal_gbm.lightgbm.train({"gamma": 2.0}, data, 2)
     with pytest.raises(ValueError, match="alpha must have one weight for each of the classes"):
         focal_gbm.xgboost.train({}, matrix(table), 2, alpha={0: 1.0})
 

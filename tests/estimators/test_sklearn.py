@@ -91,6 +91,11 @@ def test_an_unknown_focal_parameter_is_named(library, table, name):
             fit(model, table)
 
 
+def test_gamma_of_lightgbm_is_not_silently_ignored(table):
+    with pytest.raises(ValueError, match=r"gamma is no parameter of LightGBM.*focal_gamma"):
+        fit(ours("lightgbm", gamma=2.0), table)
+
+
 @pytest.mark.filterwarnings("ignore:.*moves the decisions:UserWarning")
 def test_fit_changes_no_parameter(library, table, words):
     alpha = {"no": 1.0, "yes": 3.0}
@@ -123,7 +128,7 @@ BAD = {
     "bool": (True, TypeError, "focal_gamma must be a real number >= 0, got True"),
     "none": (None, TypeError, "focal_gamma must be a real number >= 0, got None"),
     "a tuple": ((1.0, 2.0), TypeError, "focal_gamma must be a real number >= 0"),
-    "large": (1e3, ValueError, "focal_gamma must be at most 100, got 1000"),
+    "large": (1e3, ValueError, "focal_gamma must be a finite number >= 0 and at most 100, got 1000"),
 }
 
 
