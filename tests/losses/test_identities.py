@@ -203,6 +203,11 @@ def test_poly1_without_epsilon_is_focal_loss():
             assert_allclose(getattr(poly, name)(m), getattr(focal, name)(m), rtol=1e-14)
 
 
+def test_the_floor_goes_to_zero_with_the_parameters():
+    floors = [loss.floor for loss in (Focal(0.4), Focal(5.0), Poly1Focal(0.0, -0.4), Poly1Focal(0.3, 0.1), Poly1Focal(2.0))]
+    assert_allclose(floors, [0.02, 0.05, 0.02, 0.02, 0.05])
+
+
 def test_slope_at_ends():
     assert Focal(2.0).slope_at_ends == Poly1Focal(2.0, 3.0).slope_at_ends == 3.0
     assert Focal(0.0).slope_at_ends == 1.0
