@@ -20,6 +20,7 @@ from focal_gbm import (
     MultilabelFocalLoss,
     Poly1Focal,
 )
+from focal_gbm.losses import Focal
 from focal_gbm.xgboost import FocalBoosting
 
 XGBOOST = ("two", "many", "labels")
@@ -296,6 +297,9 @@ def test_how_a_booster_of_xgboost_was_trained(table):
         "margin_loss": None,
         "class_weights": [1.0, 3.0],
     }
+    nameless = type("Nameless", (Focal,), {})(2.0)
+    found = focal_gbm.xgboost.train({}, matrix(table), 2, margin_loss=nameless)
+    assert json.loads(found.attr("focal_gbm"))["margin_loss"] == repr(nameless)  # no more than a text can be kept
 
 
 def test_a_start_of_the_user_is_kept(table):

@@ -204,7 +204,9 @@ def test_poly1_without_epsilon_is_focal_loss():
 
 
 def test_the_floor_goes_to_zero_with_the_parameters():
-    floors = [loss.floor for loss in (Focal(0.4), Focal(5.0), Poly1Focal(0.0, -0.4), Poly1Focal(0.3, 0.1), Poly1Focal(2.0))]
+    floors = [
+        loss.floor for loss in (Focal(0.4), Focal(5.0), Poly1Focal(0.0, -0.4), Poly1Focal(0.3, 0.1), Poly1Focal(2.0))
+    ]
     assert_allclose(floors, [0.02, 0.05, 0.02, 0.02, 0.05])
 
 
