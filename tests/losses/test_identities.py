@@ -286,6 +286,7 @@ class Brier(MarginLoss):
         (lambda: MulticlassFocalLoss(3, 2.0, (1.0, 2.0)), ValueError, "alpha must hold 3 positive numbers"),
         (lambda: MulticlassFocalLoss(3, margin_loss=Brier()), ValueError, "an infinite slope at p = 0"),
         (lambda: MultilabelFocalLoss(0, 2.0), ValueError, "n_labels must be an integer >= 1, got 0"),
+        (lambda: Poly1Focal(-1.0), ValueError, "gamma must be a finite number >= 0"),
         (lambda: Poly1Focal(2.0, -1.0), ValueError, "epsilon must be a finite number > -1"),
         (lambda: Poly1Focal(2.0, "1"), TypeError, "epsilon must be a real number > -1"),
     ],
