@@ -83,12 +83,9 @@ class FocalObjective:
         ValueError
             If labels do not fit the loss, or a prediction, weight or result is not finite.
         """
-        n_jobs = self.n_jobs
         if hasattr(raw_prediction, "get_label"):
             raw_prediction, data = y_true, raw_prediction
             y_true, sample_weight = data.get_label(), data.get_weight()
-            if n_jobs is None:
-                n_jobs = self.threads_of(data)
         if sample_weight is not None and np.size(sample_weight) == 0:
             sample_weight = None  # XGBoost's way to say that there is none
         last = self._last
@@ -103,17 +100,13 @@ class FocalObjective:
                     self.softmax_hessian_factor(self.loss.n_classes) if self.loss.kind == "multiclass" else 1.0
                 ),
                 order=self.order,
-                threads=Threads(self.shared_object, n_jobs),
+                threads=Threads(self.shared_object, self.n_jobs),
             )
             last = _copy(y_true), _copy(sample_weight), kernel
             object.__setattr__(self, "_last", last)
         # copies: the kernel writes to the same arrays again, which a caller may have kept
         gradient, hessian = last[2](raw_prediction)
         return gradient.copy(order="K"), hessian.copy(order="K")
-
-    def threads_of(self, data: Any) -> int | None:
-        """Return the number of threads that the library was asked for, where its data tell."""
-        return None
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -177,8 +177,6 @@ class CudaKernel:
         with self.cuda.device:
             self._kernel(*self._grid, (on_device, *self._arguments))
             is_finite = bool(self._first_bad.get()[0] == self._n_rows)  # waits for the kernel
-            if not is_finite:
-                self._first_bad.fill(self._n_rows)
         if not is_finite:
             raise_if_not_finite(on_device.get(), self.gradient.get(), self.hessian.get())
         return self.gradient, self.hessian

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import lightgbm
 
 from focal_gbm._versions import warn_if_untested
 from focal_gbm.fit import FocalObjective
-from focal_gbm.lightgbm.parameters import THREADS, given
 
 warn_if_untested("lightgbm", lightgbm.__version__)
 
@@ -24,8 +23,7 @@ class FocalLGBMObjective(FocalObjective):
     Parameters
     ----------
     loss, scale, n_jobs
-        See `focal_gbm.fit.objective.FocalObjective`. Without `n_jobs` the number of threads is that in the
-        parameters of the `Dataset`.
+        See `focal_gbm.fit.objective.FocalObjective`. Without `n_jobs` LightGBM itself says how many threads.
 
     Examples
     --------
@@ -47,8 +45,3 @@ class FocalLGBMObjective(FocalObjective):
     def softmax_hessian_factor(n_classes: int) -> float:
         """Return LightGBM's factor, K/(K-1)."""
         return n_classes / (n_classes - 1.0)
-
-    def threads_of(self, data: Any) -> int | None:
-        """Return the number of threads in the parameters of a Dataset."""
-        n_threads = given(data.get_params(), THREADS, None, float)[1]
-        return None if n_threads is None else int(n_threads)

@@ -7,7 +7,7 @@ import lightgbm
 import numpy as np
 import pytest
 import xgboost
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from problems import HAS_EVAL_X, OWN, Problem, Rows, booster, fit, log, n_best, ours, own, rows, staged
 from sklearn.metrics import (
     accuracy_score,
@@ -225,6 +225,16 @@ def test_an_early_stopping_callback_of_the_user(kind, save_best):
     assert model.get_booster().num_boosted_rounds() == model.best_iteration + 1
     assert_allclose(model.predict_proba(problem.valid.X), reference.predict_proba(problem.valid.X), rtol=0, atol=1e-6)
     assert model.callbacks == [callback]
+
+
+def test_a_linear_booster_that_stopped_keeps_its_rounds(table, validation):
+    """They change the same coefficients: XGBoost cannot leave the last ones out."""
+    linear = {"booster": "gblinear", "max_depth": None, "updater": "coord_descent", "learning_rate": 1.0}
+    model = fit(ours("xgboost", n_estimators=60, **linear), table, validation, stop=2)
+    n_rounds = model.get_booster().num_boosted_rounds()
+    assert model.best_iteration + 1 < n_rounds < 60
+    again = fit(ours("xgboost", n_estimators=n_rounds, **linear), table)
+    assert_array_equal(model.predict_proba(validation.X), again.predict_proba(validation.X))
 
 
 def test_stopping_callbacks_with_options(table, validation):

@@ -20,6 +20,7 @@ from focal_gbm import (
     MultilabelFocalLoss,
     Poly1Focal,
 )
+from focal_gbm.losses import Focal
 from focal_gbm.xgboost import FocalBoosting
 
 XGBOOST = ("two", "many", "labels")
@@ -296,6 +297,9 @@ def test_how_a_booster_of_xgboost_was_trained(table):
         "margin_loss": None,
         "class_weights": [1.0, 3.0],
     }
+    nameless = type("Nameless", (Focal,), {})(2.0)
+    found = focal_gbm.xgboost.train({}, matrix(table), 2, margin_loss=nameless)
+    assert json.loads(found.attr("focal_gbm"))["margin_loss"] == repr(nameless)  # no more than a text can be kept
 
 
 def test_a_start_of_the_user_is_kept(table):
@@ -359,6 +363,20 @@ def test_parameters_of_focal_loss_are_checked(table):
 def test_a_booster_of_lightgbm_that_is_not_done_has_no_start(table):
     with pytest.raises(ValueError, match="keep_training_booster must be False"):
         focal_gbm.lightgbm.train({"verbose": -1}, dataset(table), 2, keep_training_booster=True)
+
+
+def test_dart_of_lightgbm_does_not_evaluate_the_rows_trained_on(table):
+    data = dataset(table)
+    with pytest.raises(ValueError, match="valid_sets must not hold train_set with boosting='dart'"):
+        focal_gbm.lightgbm.train({"boosting": "dart", "verbose": -1}, data, 1, valid_sets=[data])
+
+
+def test_what_a_booster_of_lightgbm_says_of_itself(table):
+    found = focal_gbm.lightgbm.train({"verbose": -1}, dataset(table), 2)
+    assert lightgbm.Booster(model_str=found.model_to_string()).params["objective"] == "binary"
+    nodes = found.trees_to_dataframe().query("tree_index == 0")
+    leaves = nodes.query("split_feature.isnull()")["value"]
+    assert nodes["value"].between(leaves.min() - 0.01, leaves.max() + 0.01).all()  # the start is in inner nodes, too
 
 
 def test_metrics_of_train_see_probabilities(table, validation):

@@ -92,6 +92,14 @@ def test_losses_at_the_edge_of_what_tables_hold(margin_loss, bar, kind):
     check(loss, raw, labels, bar=bar)
 
 
+def test_a_steep_loss_of_many_classes_keeps_its_digits():
+    """By NumPy, as the rounding of float32 would be felt in tables."""
+    loss = make("many", Focal(100.0), ALPHA["many"])
+    labels, raw = made_rows(loss, 600, np.repeat([1.0, 4.0, 12.0], 200), dtype=np.float32)
+    gradient, _ = kernel_of(loss, labels, None)(raw)
+    assert_allclose(gradient, loss.gradient(labels, raw.astype(float)), rtol=2e-5, atol=TINY)
+
+
 @pytest.mark.parametrize("kind", ["two", "labels"])
 def test_three_methods_are_enough(kind):
     loss = make(kind, ThreeMethods(0.5), ALPHA[kind])
@@ -123,12 +131,13 @@ def test_without_gamma_it_is_the_log_loss_of_the_library(kind):
 def test_layouts_types_starts_and_threads_change_nothing(kind, dtype):
     loss = make(kind, Focal(2.0), ALPHA[kind])
     labels, raw = made_rows(loss, 60_017, 3.0, dtype=dtype)
-    weight = np.random.default_rng(2).uniform(0.1, 3.0, len(raw))
+    weight = np.random.default_rng(2).uniform(0.1, 3.0, len(raw)).astype(np.float32)
+    strided = [np.repeat(array, 2, axis=0)[::2] for array in (labels, weight)]
     start = np.array([0.25, -1.5, 0.75])[: raw.shape[1]] if raw.ndim == 2 else np.array(0.25)
     expected = [array.copy() for array in compiled(loss, labels, weight)(raw + start.astype(dtype))]
     for order in "CF":
         for threads in (Threads(), *(Threads(path, 2) for path in LIBRARIES.values())):
-            kernel = compiled(loss, labels, weight, start=start, order=order, threads=threads)
+            kernel = compiled(loss, *strided, start=start, order=order, threads=threads)
             for laid_out in (raw, np.asfortranarray(raw), np.repeat(raw, 2, axis=0)[::2]):
                 found = kernel(laid_out)
                 for array, same in zip(found, expected, strict=True):

@@ -14,7 +14,7 @@ from nvrtc import nvrtc_library, ptx_by_nvrtc
 
 from focal_gbm.kernels import kernel_of
 from focal_gbm.kernels.cuda import cuda_kernel, find_cuda, source
-from focal_gbm.losses import BinaryFocalLoss, Focal, MulticlassFocalLoss
+from focal_gbm.losses import BinaryFocalLoss, Focal, MulticlassFocalLoss, MultilabelFocalLoss
 from focal_gbm.xgboost.gpu import is_cuda
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -63,13 +63,14 @@ def test_is_the_loss(margin_loss, kind, cupy):
 
 @pytest.mark.parametrize("flags", [(), ("-mfma", "-ffp-contract=fast")], ids=["separate", "fused"])
 @pytest.mark.parametrize("n_classes", [2, 16, 17, 40])  # above 16 a row does not stay with its thread
-def test_any_number_of_classes(n_classes, flags, monkeypatch):
+def test_any_number_of_classes_and_labels(n_classes, flags, monkeypatch):
     if COMPILER is None:
         missing("compiler", "no C compiler to make functions of the CUDA kernels with")
     if flags and not has_fma():
         pytest.skip("this processor has no fused multiply-add, which a CUDA device has")
     monkeypatch.setitem(sys.modules, "cupy", make_cupy(flags=flags))
     check(MulticlassFocalLoss(n_classes, 2.0, np.linspace(0.5, 2.0, n_classes)), (0.3, 3.0, 10.0))
+    check(MultilabelFocalLoss(n_classes, 2.0))
 
 
 @every_kind

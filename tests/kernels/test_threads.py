@@ -12,7 +12,9 @@ import pytest
 import xgboost
 from needs import missing
 
-from focal_gbm.kernels import Threads, kernel_of, threads
+import focal_gbm
+from focal_gbm import FocalLGBMObjective, FocalXGBObjective
+from focal_gbm.kernels import Threads, cpu, kernel_of, threads
 from focal_gbm.losses import BinaryFocalLoss
 
 PATHS = {
@@ -95,6 +97,29 @@ def test_lightgbm_s_estimator_uses_physical_cores(monkeypatch):
         model = lightgbm.LGBMClassifier(n_estimators=1, objective=objective, n_jobs=n_jobs, verbose=-1)
         model.fit(X, X[:, 0] > 0)
         assert seen.pop() == expected
+
+
+OF_THREE = {"nthread": 3, "verbosity": 0}
+FITS = {
+    "xgboost": lambda X, y: focal_gbm.xgboost.train(OF_THREE, xgboost.DMatrix(X, y), 1, gamma=2.0),
+    "lightgbm": lambda X, y: focal_gbm.lightgbm.train(OF_THREE, lightgbm.Dataset(X, y), 1, gamma=2.0),
+    "xgboost objective": lambda X, y: xgboost.train(
+        OF_THREE, xgboost.DMatrix(X, y), 1, obj=FocalXGBObjective(BinaryFocalLoss(2.0), n_jobs=3)
+    ),
+    "lightgbm objective": lambda X, y: lightgbm.train(
+        {"objective": FocalLGBMObjective(BinaryFocalLoss(2.0), n_jobs=3)}, lightgbm.Dataset(X, y), 1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_runs_on_the_threads_that_its_library_was_asked_for(name, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cpu, "_FEW", 0)
+    monkeypatch.setattr(Threads, "n_threads", property(lambda self: seen.append((self.library, self.n_jobs)) or 1))
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    FITS[name](X, X[:, 0] > 0)
+    assert [(os.path.realpath(path), n_jobs) for path, n_jobs in seen] == [(PATHS[name.split()[0]], 3)]
 
 
 #: Prints how many threads XGBoost uses, counted by the system, and how many we would.

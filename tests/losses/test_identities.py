@@ -203,6 +203,13 @@ def test_poly1_without_epsilon_is_focal_loss():
             assert_allclose(getattr(poly, name)(m), getattr(focal, name)(m), rtol=1e-14)
 
 
+def test_the_floor_goes_to_zero_with_the_parameters():
+    floors = [
+        loss.floor for loss in (Focal(0.4), Focal(5.0), Poly1Focal(0.0, -0.4), Poly1Focal(0.3, 0.1), Poly1Focal(2.0))
+    ]
+    assert_allclose(floors, [0.02, 0.05, 0.02, 0.02, 0.05])
+
+
 def test_slope_at_ends():
     assert Focal(2.0).slope_at_ends == Poly1Focal(2.0, 3.0).slope_at_ends == 3.0
     assert Focal(0.0).slope_at_ends == 1.0
@@ -288,6 +295,7 @@ class Brier(MarginLoss):
         (lambda: MulticlassFocalLoss(3, 2.0, (1.0, 2.0)), ValueError, "alpha must hold 3 positive numbers"),
         (lambda: MulticlassFocalLoss(3, margin_loss=Brier()), ValueError, "an infinite slope at p = 0"),
         (lambda: MultilabelFocalLoss(0, 2.0), ValueError, "n_labels must be an integer >= 1, got 0"),
+        (lambda: Poly1Focal(-1.0), ValueError, "gamma must be a finite number >= 0"),
         (lambda: Poly1Focal(2.0, -1.0), ValueError, "epsilon must be a finite number > -1"),
         (lambda: Poly1Focal(2.0, "1"), TypeError, "epsilon must be a real number > -1"),
     ],
