@@ -202,6 +202,14 @@ def leaving() -> str:
     return markdown(header, rows, "Largest difference from `predict_proba`. " + source)
 
 
+def splits() -> str:
+    """Return what a model scores by the way to split."""
+    frame, source = load("splits")
+    scores = ["average_precision", "roc_auc", "log_loss"]
+    rows = [[way, *(f"{score:.3f}" for score in of)] for way, *of in frame[["way", *scores]].itertuples(index=False)]
+    return markdown(["", "average precision", "ROC AUC", "log loss"], rows, source)
+
+
 def versions() -> str:
     """Return the oldest versions, of pyproject.toml."""
     text = PYPROJECT.read_text(encoding="utf-8")
@@ -215,7 +223,7 @@ def versions() -> str:
 
 
 TABLES = (
-    study_tables, study_pairs, study_untuned, study_many, hand_written, fit_time, gpu, leaving, versions,
+    study_tables, study_pairs, study_untuned, study_many, hand_written, fit_time, gpu, leaving, splits, versions,
 )  # fmt: skip
 
 

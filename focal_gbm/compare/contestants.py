@@ -1,4 +1,4 @@
-"""Who meets in a comparison: a library with its log loss, with class weights, or with focal loss."""
+"""What is compared: a library with its log loss, with class weights, or with focal loss."""
 
 from __future__ import annotations
 
