@@ -42,7 +42,7 @@ def check_blocks(X: Any, columns: Mapping[str, Any]) -> None:
 
 
 def labels_of(y: Any, sample_weight: Any = None, evaluated: Sequence[Any] = ()) -> Any:
-    """Return the sorted classes of all rows and the weight of each, as one delayed pair.
+    """Return the sorted classes of all rows, the weight of each, and the numbers of the blocks with rows, delayed.
 
     Parameters
     ----------
@@ -59,6 +59,13 @@ def labels_of(y: Any, sample_weight: Any = None, evaluated: Sequence[Any] = ()) 
     """
     sets = [_counts_of_blocks(labels, None, f"the labels of eval_set[{i}]") for i, labels in enumerate(evaluated)]
     return dask.delayed(_of_all_rows)(_counts_of_blocks(y, sample_weight, "y"), sets)
+
+
+def only_blocks(collection: Any, numbers: list[int]) -> Any:
+    """Return some blocks of rows of a collection, None of None."""
+    if collection is None:
+        return None
+    return (collection.blocks if isinstance(collection, da.Array) else collection.partitions)[numbers]
 
 
 def by_row(function: Callable[..., Any], values: Any, dtype: Any, *args: Any) -> Any:
@@ -126,8 +133,9 @@ def _counts_of_block(y: Any, sample_weight: Any, name: str) -> tuple[NDArray[Any
     return classes, np.bincount(codes, weight, len(classes)).astype(np.float64)
 
 
-def _of_all_rows(training: list[Any], evaluated: list[list[Any]]) -> tuple[NDArray[Any], FloatArray]:
-    parts = [part for part in training if part is not None]
+def _of_all_rows(training: list[Any], evaluated: list[list[Any]]) -> tuple[NDArray[Any], FloatArray, list[int]]:
+    with_rows = [i for i, part in enumerate(training) if part is not None]
+    parts = [training[i] for i in with_rows]
     if not parts:
         raise ValueError("y must hold at least one row, got none.")
     classes, codes = encode(np.concatenate([own for own, _ in parts]))
@@ -137,4 +145,4 @@ def _of_all_rows(training: list[Any], evaluated: list[list[Any]]) -> tuple[NDArr
     counts = np.concatenate([counts for _, counts in parts])
     if not counts.any():
         raise ValueError("sample_weight must have at least one positive weight, got all weights zero.")
-    return classes, np.bincount(codes, counts, len(classes)).astype(np.float64)
+    return classes, np.bincount(codes, counts, len(classes)).astype(np.float64), with_rows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import LabelEncoder
 
 from focal_gbm._validation import FloatArray, as_column
-from focal_gbm.fit.collections import accuracy, check_blocks, labels_of
+from focal_gbm.fit.collections import accuracy, check_blocks, labels_of, only_blocks
 from focal_gbm.fit.labels import encode_as
 from focal_gbm.lightgbm.boosting import Boosting
 from focal_gbm.lightgbm.estimator import FocalLGBMClassifier
@@ -116,8 +116,12 @@ eval_X, eval_y, **kwargs
         for i, (rows, labels) in enumerate(pairs):
             check_blocks(rows, {f"the labels of eval_set[{i}]": labels})
         client = default_client() if self.client is None else self.client
-        classes, counts = client.compute(labels_of(y, sample_weight, [labels for _, labels in pairs])).result()
+        found = client.compute(labels_of(y, sample_weight, [labels for _, labels in pairs])).result()
+        classes, counts, with_rows = found
         self._boosting_of(classes)  # wrong parameters are reported here, not on a worker
+        if len(with_rows) < X.npartitions:
+            # a worker without rows fails after it has met the others, which then wait for it forever
+            X, y, sample_weight, init_score = (only_blocks(one, with_rows) for one in (X, y, sample_weight, init_score))
         arguments: dict[str, Any] = {}
         if pairs and "eval_X" in lightgbm.LGBMClassifier.fit.__annotations__:  # from 4.7 on
             arguments.update(eval_X=tuple(rows for rows, _ in pairs), eval_y=tuple(one for _, one in pairs))

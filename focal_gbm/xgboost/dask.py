@@ -81,7 +81,7 @@ class DaskFocalXGBClassifier(FocalXGBClassifier, DaskXGBClassifier):
         evaluated = [labels for _, labels in eval_set or ()]
         for i, (rows, labels) in enumerate(eval_set or ()):
             check_blocks(rows, {f"the labels of eval_set[{i}]": labels})
-        classes, _ = await self.client.compute(labels_of(y, sample_weight, evaluated))
+        classes, *_ = await self.client.compute(labels_of(y, sample_weight, evaluated))
         # XGBoost reads labels twice, and knows the training set among the evaluation sets by identity
         codes = {id(one): self.client.persist(by_row(_encoded, one, np.float32, classes)) for one in (y, *evaluated)}
         with self._boosts(classes):
