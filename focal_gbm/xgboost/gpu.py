@@ -88,10 +88,9 @@ def upload(cuda: Cuda, table: Any) -> Any:
     -------
     CuPy array of shape (n_samples, n_features), or None
     """
-    package = type(table).__module__.partition(".")[0]
+    package = _package(table)
     if package == "cupy":
-        is_here = table.ndim == 2 and table.dtype.kind in "fiu" and table.device.id == cuda.device.id
-        return table if is_here else None
+        return table if _lies_there(cuda, table) else None
     if package in ("cudf", "pandas") and hasattr(table, "columns"):
         types = list(table.dtypes)
     elif type(table) is np.ndarray and table.ndim == 2:
@@ -107,6 +106,20 @@ def upload(cuda: Cuda, table: Any) -> Any:
     except cuda.cupy.cuda.memory.OutOfMemoryError:  # something else took it in the meantime
         return None
     return array
+
+
+def _package(table: Any) -> str:
+    return type(table).__module__.partition(".")[0]
+
+
+def _lies_there(cuda: Cuda, table: Any) -> bool:
+    """Say whether a table is an array of numbers on the device."""
+    return bool(
+        _package(table) == "cupy"
+        and table.ndim == 2
+        and table.dtype.kind in "fiu"
+        and table.device.id == cuda.device.id
+    )
 
 
 def _is_number(dtype: Any) -> bool:
@@ -156,7 +169,7 @@ class KeptPredictions:
 
     def __init__(self, cuda: Cuda, rows: Any, missing: float | None) -> None:
         self._proxy: ctypes.c_void_p | None = None
-        if upload(cuda, rows) is not rows:
+        if not _lies_there(cuda, rows):
             raise TypeError(
                 f"rows must be a CuPy array of numbers, with two axes and on device {cuda.device.id}, got {type(rows)}."
             )
