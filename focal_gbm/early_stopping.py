@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,17 +17,8 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-#: What an estimator must leave to a parameter of this class, or to its own `n_estimators`. LightGBM's are all
-#: the aliases of its documentation: one that is overlooked would win over the name that is set here.
-_TAKEN = {
-    "xgboost": {"rounds": "early_stopping_rounds", "eval_metric": "eval_metric"},
-    "lightgbm": {
-        "n_estimators": "num_iterations num_iteration n_iter num_tree num_trees num_round num_rounds nrounds "
-        "num_boost_round max_iter",
-        "rounds": "early_stopping_round early_stopping_rounds early_stopping n_iter_no_change",
-        "eval_metric": "metric metrics metric_types",
-    },
-}
+#: The libraries whose folder has a module `stopping`.
+_LIBRARIES = {"xgboost", "lightgbm"}
 
 #: Arguments of the libraries' `fit` with an entry for each row, or with rounds of another model.
 _REFUSED = {"base_margin", "init_score", "xgb_model", "init_model"}
@@ -153,7 +145,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         """
         given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
         fit_params, split_params = self._routed({k: v for k, v in given.items() if v is not None})
-        library = self._library(fit_params)
+        stopping = self._stopping(fit_params)
         weight = fit_params.pop("sample_weight", None)
         # LightGBM reads a list as the table to train on, but not as one to stop on
         X, y, weight = indexable(np.asarray(X) if isinstance(X, list) else X, y, weight)
@@ -161,7 +153,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             tuple(None if values is None else _safe_indexing(values, rows) for values in (X, y, weight))
             for rows in self._split(X, y, split_params)
         )
-        model, n_rounds = self._stopped(library, train, stop, fit_params)
+        model, n_rounds = self._stopped(stopping, train, stop, fit_params)
         if self.refit:
             model = clone(self.estimator).set_params(n_estimators=n_rounds)
             model.fit(X, y, sample_weight=weight, **fit_params)
@@ -178,10 +170,10 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             raise ValueError(f"groups needs a splitter that reads them, got validation={self.validation!r}.")
         return params, {"groups": groups}
 
-    def _library(self, fit_params: dict[str, Any]) -> str:
-        """Return "xgboost" or "lightgbm"; raise on what the estimator or `fit` should not have been given."""
+    def _stopping(self, fit_params: dict[str, Any]) -> Any:
+        """Return how the library stops, a module; raise on what the estimator or `fit` should not have been given."""
         modules = {base.__module__.partition(".")[0] for base in type(self.estimator).__mro__}
-        library = next(iter(modules & set(_TAKEN)), "")
+        library = next(iter(modules & _LIBRARIES), "")
         if not library or get_tags(self.estimator).estimator_type != "classifier":
             raise TypeError(
                 "estimator must be a classifier of XGBoost, LightGBM or focal_gbm (a Pipeline has "
@@ -192,8 +184,9 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         if not (self.eval_metric is None or isinstance(self.eval_metric, str) or callable(self.eval_metric)):
             raise TypeError(f"eval_metric must be one metric, a name or a callable, got {self.eval_metric!r}.")
         params = self.estimator.get_params()
-        for instead, names in _TAKEN[library].items():
-            if given := [name for name in names.split() if params.get(name) is not None]:
+        stopping: Any = import_module(f"focal_gbm.{library}.stopping")
+        for instead, names in stopping.TAKEN.items():
+            if given := [name for name in names if params.get(name) is not None]:
                 raise ValueError(f"estimator must not set {', '.join(given)}: set {instead} instead.")
         callbacks = [*(params.get("callbacks") or ()), *(fit_params.get("callbacks") or ())]
         if any("EarlyStopping" in type(callback).__name__ for callback in callbacks):
@@ -203,7 +196,7 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
                 f"fit of EarlyStoppingClassifier does not take {', '.join(refused)}: it sets rows aside itself "
                 "(validation), and starts from no model."
             )
-        return library
+        return stopping
 
     def _split(self, X: Any, y: Any, params: dict[str, Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows to train on and the rows to stop on; raise where a class is missing from either."""
@@ -230,29 +223,17 @@ class EarlyStoppingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
                 )
         return train, stop
 
-    def _stopped(self, library: str, train: Any, stop: Any, fit_params: dict[str, Any]) -> tuple[Any, int]:
+    def _stopped(self, stopping: Any, train: Any, stop: Any, fit_params: dict[str, Any]) -> tuple[Any, int]:
         """Return the model that stopped and its best number of rounds; both sides are (X, y, weight)."""
         model = clone(self.estimator)
         (X, y, weight), (X_stop, y_stop, weight_stop) = train, stop
         weights = None if weight_stop is None else [weight_stop]
-        if library == "xgboost":
-            from xgboost.callback import EarlyStopping
-
-            metric = self.eval_metric or ("logloss" if len(np.unique(y)) <= 2 else "mlogloss")
-            stopping = EarlyStopping(rounds=self.rounds, save_best=not self.refit)
-            model.set_params(eval_metric=metric, callbacks=[*(model.callbacks or ()), stopping])
-            extra: dict[str, Any] = {"verbose": False, "sample_weight_eval_set": weights}
-        else:
-            # as parameters, and not as a callback: LightGBM then asks its `verbose` whether to print
-            model.set_params(early_stopping_round=self.rounds, first_metric_only=True)
-            if callable(self.eval_metric):
-                model.set_params(metric="None")  # the library's own metric would come first
-            extra = {"eval_metric": self.eval_metric or "logloss", "eval_sample_weight": weights}
+        extra = stopping.stop_early(model, y, self.rounds, self.eval_metric, weights, cut=not self.refit)
         with warnings.catch_warnings():
             # LightGBM 4.7 deprecates eval_set, but takes the labels in eval_y for numbers
             warnings.filterwarnings("ignore", message=".*'eval_set' is deprecated")
             model.fit(X, y, sample_weight=weight, eval_set=[(X_stop, y_stop)], **(extra | fit_params))
-        n_rounds = model.best_iteration + 1 if library == "xgboost" else model.best_iteration_
+        n_rounds = stopping.n_best_rounds(model)
         if not n_rounds:
             raise ValueError("estimator must be able to stop early: boosting_type='dart' of LightGBM is not.")
         return model, n_rounds

@@ -34,14 +34,12 @@ LAYERS = (
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
 LIBRARIES = ("xgboost", "lightgbm")
-# What is of both, and imports them.
-OF_BOTH = ("compare", "early_stopping")
 
 # What is neither the standard library nor NumPy and SciPy, and the packages and modules that may import it.
 ONLY_IN = {
     "cupy": {"kernels.cuda"},
-    "xgboost": {"xgboost", *OF_BOTH},
-    "lightgbm": {"lightgbm", *OF_BOTH},
+    "xgboost": {"xgboost", "compare"},
+    "lightgbm": {"lightgbm", "compare"},
     "dask": {"fit.collections", "xgboost.dask", "lightgbm.dask"},
     "distributed": {"xgboost.dask", "lightgbm.dask"},
     "pandas": {"fit.collections", "compare"},
@@ -149,7 +147,7 @@ def test_packages_from_elsewhere(path):
 def test_common_layers_know_no_library(path):
     """Only its own package and the comparison import one of the two, be it the library or our half of it."""
     top = top_of(name_of(path))
-    if top not in (*LIBRARIES, *OF_BOTH):
+    if top not in (*LIBRARIES, "compare"):
         assert not {top_of(other) for other in edges(path)} & set(LIBRARIES)
 
 

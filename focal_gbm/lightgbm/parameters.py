@@ -27,6 +27,10 @@ UNBALANCE = ("is_unbalance", "unbalance", "unbalanced_sets")
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 DEVICE = ("device_type", "device")
 NUM_CLASS = ("num_class", "num_classes")
+N_ROUNDS = (
+    "num_iterations", "num_iteration", "n_iter", "num_tree", "num_trees", "num_round", "num_rounds", "nrounds",
+    "num_boost_round", "max_iter",
+)  # fmt: skip
 EARLY_STOPPING = ("early_stopping_round", "early_stopping", "n_iter_no_change", "early_stopping_rounds")
 POSITIVE_BAGGING = ("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging")
 NEGATIVE_BAGGING = ("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging")
